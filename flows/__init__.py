@@ -1,0 +1,1 @@
+"""Prefect runs the stages; it holds no logic of its own."""

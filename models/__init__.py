@@ -1,0 +1,1 @@
+"""Networks and front ends in torch."""

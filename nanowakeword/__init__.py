@@ -1,0 +1,1 @@
+"""The runtime: a wake word from numpy and onnxruntime."""

@@ -1,0 +1,70 @@
+"""What a stage tells of its progress: a line in the terminal, and JSON lines for whoever watches.
+
+The file named by the environment variable ``NANOWAKEWORD_PROGRESS_FILE`` gets one JSON object per report,
+``{"stage", "done", "total", "unit", "note", "seconds"}``; without the variable nothing is written. A terminal sees one
+line that is refreshed in place, a log file sees a line at most every ten seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+__all__ = ["PROGRESS_FILE_VARIABLE", "Progress"]
+
+PROGRESS_FILE_VARIABLE: Final = "NANOWAKEWORD_PROGRESS_FILE"
+_TERMINAL_PERIOD_S: Final = 0.2
+_LOG_PERIOD_S: Final = 10.0
+
+
+class Progress:
+    """Reports of one stage.
+
+    Args:
+        stage: name of the stage.
+    """
+
+    def __init__(self, stage: str) -> None:
+        self._stage = stage
+        self._started = time.monotonic()
+        self._last_shown = float("-inf")
+        self._width = 0
+        file = os.environ.get(PROGRESS_FILE_VARIABLE)
+        self._file = Path(file) if file else None
+
+    def update(self, done: int, total: int, *, unit: str, note: str = "") -> None:
+        """Report ``done`` of ``total`` units, for example clips or steps, with a short note such as a loss."""
+        now = time.monotonic()
+        terminal = sys.stderr.isatty()
+        period = _TERMINAL_PERIOD_S if terminal else _LOG_PERIOD_S
+        if done < total and now - self._last_shown < period:
+            return
+        self._last_shown = now
+        seconds = now - self._started
+        rate = done / seconds if seconds > 0 else 0.0
+        left = f", {(total - done) / rate:.0f} s left" if rate and done < total else ""
+        line = f"{self._stage}: {done}/{total} {unit}, {rate:.1f}/s{left}{'  ' + note if note else ''}"
+        self._show(line, final=done >= total, terminal=terminal)
+        self._report(done=done, total=total, unit=unit, note=note, seconds=round(seconds, 3))
+
+    def say(self, note: str) -> None:
+        """Tell something once, for example that an engine is missing."""
+        self._show(f"{self._stage}: {note}", final=True, terminal=sys.stderr.isatty())
+        self._report(done=0, total=0, unit="", note=note, seconds=round(time.monotonic() - self._started, 3))
+
+    def _show(self, line: str, *, final: bool, terminal: bool) -> None:
+        if terminal:
+            sys.stderr.write("\r" + line.ljust(self._width) + ("\n" if final else ""))
+            self._width = 0 if final else len(line)
+        else:
+            sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+
+    def _report(self, **fields: object) -> None:
+        if self._file is not None:
+            with self._file.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps({"stage": self._stage, **fields}, ensure_ascii=False) + "\n")

@@ -1,0 +1,323 @@
+"""The settings: ``params.yaml``, typed and validated whole before the first slow second.
+
+One section per stage. Unknown keys are refused with the known ones named, and all errors come at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from nanowakeword.errors import ConfigError
+from nanowakeword.timing import HOP_S
+
+__all__ = ["Settings", "load_settings"]
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[int, Field(gt=0)]
+Count = Annotated[int, Field(ge=0)]
+
+FRONT_ENDS = Literal["logmel", "speech_embedding", "wakehubert"]
+ARCHITECTURES = Literal["gru", "tcn"]
+ENGINES = Literal["espeak", "flite", "hibari", "kokoro", "piper"]
+POOLS = Literal["positive", "partial", "speech", "noise"]
+
+
+class Section(BaseModel):
+    """A section of the settings: frozen, and strict about its keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Wakeword(Section):
+    """The phrase itself."""
+
+    phrase: str
+    name: str | None
+    language: str
+
+    @field_validator("phrase")
+    @classmethod
+    def _speakable(cls, phrase: str) -> str:
+        phrase = " ".join(phrase.split())
+        if not phrase:
+            raise ValueError('is empty; expected the words to listen for, for example "hey nano"')
+        odd = sorted({c for c in phrase if not (c.isalpha() or c in " '-")})
+        if odd:
+            raise ValueError(
+                f"got the characters {' '.join(odd)!r}; expected letters, spaces, apostrophes and hyphens. "
+                "Write numbers and symbols as words"
+            )
+        if not any(c.isalpha() for c in phrase):
+            raise ValueError(f"got {phrase!r}, which has no letter in it; expected the words to listen for")
+        if len(phrase) > 60:
+            raise ValueError(f"got {len(phrase)} characters; expected at most 60, a phrase of one to four words")
+        return phrase
+
+    @field_validator("name")
+    @classmethod
+    def _file_name(cls, name: str | None) -> str | None:
+        if name is not None and not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
+            raise ValueError(f"got {name!r}; expected up to 64 letters, digits, '-' and '_', or null")
+        return name
+
+    @property
+    def file_name(self) -> str:
+        """Name of the model's files, without an ending."""
+        return self.name or re.sub(r"\W+", "_", self.phrase.lower()).strip("_")
+
+
+class Phrases(Section):
+    """Texts to speak."""
+
+    partials: bool
+    sentences: Positive
+
+
+class Synthesize(Section):
+    """Clips of synthetic speech."""
+
+    positives: Positive
+    partials: Count
+    negatives: Positive
+    engines: dict[ENGINES, Annotated[float, Field(gt=0.0)]] = Field(min_length=1)
+    speed: tuple[float, float] = Field(strict=False)
+    workers: Positive
+
+    @field_validator("speed")
+    @classmethod
+    def _ordered(cls, speed: tuple[float, float]) -> tuple[float, float]:
+        low, high = speed
+        if not 0.25 <= low <= high <= 4.0:
+            raise ValueError(f"got [{low}, {high}]; expected [low, high] with 0.25 <= low <= high <= 4")
+        return speed
+
+
+class RealSplit(Section):
+    """Shares of the real recordings."""
+
+    train: Share
+    calibration: Share
+    test: Share
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        total = self.train + self.calibration + self.test
+        if abs(total - 1.0) > 1e-6:
+            raise ValueError(f"shares add up to {total:g}; expected 1")
+        return self
+
+
+class Corpus(Section):
+    """Real recordings."""
+
+    real: str | None
+    split: RealSplit
+
+
+class Augment(Section):
+    """Windows rendered from clips."""
+
+    window_s: Annotated[float, Field(ge=1.6, le=8.0)]
+    copies: Positive
+    negatives: Positive
+    noise: Positive
+    room_share: Share
+    noise_share: Share
+    snr_db: tuple[float, float] = Field(strict=False)
+    workers: Positive
+
+    @field_validator("window_s")
+    @classmethod
+    def _whole_hops(cls, window_s: float) -> float:
+        hops = window_s / HOP_S
+        if abs(hops - round(hops)) > 1e-6:
+            raise ValueError(
+                f"got {window_s} s; expected a multiple of {HOP_S:g} s, for example {round(hops) * HOP_S:g}"
+            )
+        return window_s
+
+    @field_validator("snr_db")
+    @classmethod
+    def _ordered(cls, snr_db: tuple[float, float]) -> tuple[float, float]:
+        if not -20.0 <= snr_db[0] <= snr_db[1] <= 60.0:
+            raise ValueError(f"got {list(snr_db)}; expected [low, high] in dB with -20 <= low <= high <= 60")
+        return snr_db
+
+
+class Features(Section):
+    """What the networks see."""
+
+    frontends: tuple[FRONT_ENDS, ...] = Field(strict=False, min_length=1)
+    gate_frontend: FRONT_ENDS
+    workers: Positive
+
+    @field_validator("frontends")
+    @classmethod
+    def _distinct(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names)) != len(names):
+            raise ValueError(f"got {list(names)}; expected each front end once")
+        return names
+
+
+class Isbl(Section):
+    """Importance sampling based on loss."""
+
+    alpha: Annotated[float, Field(ge=0.0, le=2.0)]
+    epsilon: Annotated[float, Field(gt=0.0)]
+    loss_cap: Annotated[float, Field(gt=0.0)] | None
+
+
+class Train(Section):
+    """The heads' training."""
+
+    architecture: ARCHITECTURES
+    layer_size: Positive
+    dropout_prob: Annotated[float, Field(ge=0.0, lt=1.0)]
+    members: Annotated[int, Field(ge=1, le=16)]
+    steps: Positive
+    learning_rate_max: Annotated[float, Field(gt=0.0)]
+    weight_decay: Annotated[float, Field(ge=0.0)]
+    feature_noise: Annotated[float, Field(ge=0.0)]
+    label_smoothing: Annotated[float, Field(ge=0.0, lt=0.5)]
+    ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)]
+    batch_composition: dict[POOLS, Count]
+    isbl: Isbl
+    checkpoint_every_steps: Positive
+
+    @field_validator("batch_composition")
+    @classmethod
+    def _both_classes(cls, rows: dict[str, int]) -> dict[str, int]:
+        if not rows.get("positive"):
+            raise ValueError("has no positive rows; expected positive: 1 or more")
+        if sum(rows.values()) == rows["positive"]:
+            raise ValueError("has no negative rows; expected some of partial, speech, noise")
+        return rows
+
+
+class Average(Section):
+    """Weight averaging."""
+
+    last: Positive
+
+
+class Distill(Section):
+    """The gate."""
+
+    architecture: ARCHITECTURES
+    layer_size: Positive
+    steps: Positive
+    learning_rate_max: Annotated[float, Field(gt=0.0)]
+    temperature: Annotated[float, Field(gt=0.0)]
+    alpha: Share
+
+
+class Export(Section):
+    """The one-graph ONNX file."""
+
+    opset: Annotated[int, Field(ge=17, le=21)]
+    int8: bool
+    tolerance: Annotated[float, Field(gt=0.0)]
+
+
+class Evaluate(Section):
+    """The measurement."""
+
+    budgets_fa_per_hour: tuple[Annotated[float, Field(gt=0.0)], ...] = Field(strict=False, min_length=1)
+    babble_snr_db: float
+    refractory_s: Annotated[float, Field(ge=0.0)]
+    tail_s: Annotated[float, Field(ge=0.0)]
+
+
+class Publish(Section):
+    """The files a user takes away."""
+
+    budget_fa_per_hour: Annotated[float, Field(gt=0.0)]
+
+
+class Settings(Section):
+    """Everything a user sets."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    wakeword: Wakeword
+    phrases: Phrases
+    synthesize: Synthesize
+    corpus: Corpus
+    augment: Augment
+    features: Features
+    train: Train
+    average: Average
+    distill: Distill
+    export: Export
+    evaluate: Evaluate
+    publish: Publish
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.publish.budget_fa_per_hour not in self.evaluate.budgets_fa_per_hour:
+            raise ValueError(
+                f"publish.budget_fa_per_hour: got {self.publish.budget_fa_per_hour:g}; expected one of "
+                f"evaluate.budgets_fa_per_hour, {list(self.evaluate.budgets_fa_per_hour)}"
+            )
+        return self
+
+
+def load_settings(path: Path) -> Settings:
+    """Read and validate the settings.
+
+    Args:
+        path: a YAML file like the repository's ``params.yaml``.
+
+    Raises:
+        ConfigError: the file is missing, is no YAML, or has one or more wrong settings; all of them are listed.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"no settings at {path}", hint="Give the path of a params.yaml") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start})") from None
+    try:
+        tree: Any = YAML(typ="safe", pure=True).load(text)
+    except YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(tree, dict):
+        raise ConfigError(
+            str(path), got=f"a YAML {type(tree).__name__}", expected=f"sections {', '.join(Settings.model_fields)}"
+        )
+    try:
+        return Settings.model_validate(tree)
+    except ValidationError as error:
+        lines = [_explain(item) for item in error.errors()]
+        count = f"{len(lines)} wrong setting" + ("s" if len(lines) > 1 else "")
+        raise ConfigError("\n  ".join([f"{path}: {count}", *lines])) from None
+
+
+def _explain(item: Any) -> str:
+    """One line for one pydantic error: where, what was got, what was expected."""
+    where = ".".join(str(part) for part in item["loc"] if part != "[key]") or "settings"
+    if item["type"] == "extra_forbidden":
+        known = _known_keys(item["loc"][:-1])
+        near = difflib.get_close_matches(str(item["loc"][-1]), known, n=1)
+        guess = f'; did you mean "{near[0]}"?' if near else ""
+        return f"{where}: unknown key{guess} (known: {', '.join(known)})"
+    if item["type"] == "missing":
+        return f"{where}: missing"
+    message = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "value_error":
+        return message if where == "settings" else f"{where}: {message}"
+    return f"{where}: got {item['input']!r}; {message[0].lower()}{message[1:]}"
+
+
+def _known_keys(location: tuple[Any, ...]) -> list[str]:
+    """Names of the fields at a place in the settings."""
+    model: Any = Settings
+    for part in location:
+        model = model.model_fields[part].annotation
+    return list(model.model_fields)

@@ -1,0 +1,166 @@
+"""The frame that every stage runs in: validated settings in, a finished folder out, nothing half written.
+
+A stage's module has one public function ``run(context)``. It reads ``context.input(...)``, writes into ``context.out``,
+which is new and empty, and returns; the frame then renames that folder into place. What must survive a kill lives in
+``context.checkpoints``, a folder named by the hash of the stage's inputs and settings.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import importlib
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from nanowakeword.errors import ConfigError, StorageError
+from steps.progress import Progress
+from steps.settings import Settings, load_settings
+
+__all__ = ["STAGES", "Context", "Stage", "run_stage"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """A row of the table of stages.
+
+    Attributes:
+        name: the stage, its module in ``steps`` and its entry in ``dvc.yaml``.
+        out: folder that it makes, relative to the workspace.
+        inputs: stages whose folders it reads.
+        sections: sections of the settings that it reads, besides ``seed``.
+    """
+
+    name: str
+    out: str
+    inputs: tuple[str, ...]
+    sections: tuple[str, ...]
+
+
+def _stage(name: str, *inputs: str, sections: tuple[str, ...], out: str | None = None) -> Stage:
+    return Stage(name=name, out=out or f"artifacts/{name}", inputs=inputs, sections=sections)
+
+
+STAGES: Final[dict[str, Stage]] = {
+    stage.name: stage
+    for stage in (
+        _stage("phrases", sections=("wakeword", "phrases")),
+        _stage("synthesize", "phrases", sections=("wakeword", "synthesize")),
+        _stage("corpus", sections=("wakeword", "corpus")),
+        _stage("augment", "synthesize", "corpus", sections=("augment",)),
+        _stage("features", "augment", sections=("features",)),
+        _stage("train", "features", sections=("features", "train")),
+        _stage("average", "train", "features", sections=("average",)),
+        _stage("distill", "average", "features", sections=("distill", "features")),
+        _stage("export", "average", "distill", sections=("wakeword", "export")),
+        _stage("evaluate", "export", "synthesize", "corpus", sections=("wakeword", "evaluate")),
+        _stage(
+            "publish",
+            "phrases",
+            "synthesize",
+            "corpus",
+            "export",
+            "evaluate",
+            sections=("wakeword", "publish"),
+            out="output",
+        ),
+    )
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What a stage gets.
+
+    Attributes:
+        settings: all settings, validated.
+        root: the workspace, the folder with ``params.yaml``.
+        out: new, empty folder for the stage's files.
+        checkpoints: folder for what must survive a kill, keyed by inputs and settings; the stage creates it.
+        progress: where to report.
+    """
+
+    settings: Settings
+    root: Path
+    out: Path
+    checkpoints: Path
+    progress: Progress
+
+    def input(self, stage: str) -> Path:
+        """Finished folder of an earlier stage.
+
+        Raises:
+            ConfigError: that stage has not run.
+        """
+        folder = self.root / STAGES[stage].out
+        if not folder.is_dir():
+            raise ConfigError(f"stage {stage} has not run", got=f"no folder {folder}", hint="Run: dvc repro")
+        return folder
+
+
+def run_stage(name: str, *, root: Path) -> None:
+    """Run one stage in a workspace and put its folder in place.
+
+    Args:
+        name: a key of `STAGES`.
+        root: the folder with ``params.yaml``.
+
+    Raises:
+        ConfigError: unknown stage, wrong settings, or an earlier stage has not run.
+        StorageError: the disk is full or refuses; earlier results are untouched.
+    """
+    if name not in STAGES:
+        raise ConfigError("stage", got=repr(name), expected=f"one of {', '.join(STAGES)}")
+    stage = STAGES[name]
+    settings = load_settings(root / "params.yaml")
+    final = root / stage.out
+    working = final.with_name(f".{final.name}.working")
+    try:
+        if working.exists():
+            shutil.rmtree(working)
+        working.mkdir(parents=True)
+        context = Context(
+            settings=settings,
+            root=root,
+            out=working,
+            checkpoints=root / "checkpoints" / f"{name}-{_fingerprint(stage, settings, root)}",
+            progress=Progress(name),
+        )
+        for needed in stage.inputs:
+            context.input(needed)
+        importlib.import_module(f"steps.{name}").run(context)
+        _put_in_place(working, final)
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}:
+            raise StorageError(
+                f"stage {name} could not write: {error.strerror} ({error.filename or working})",
+                hint="Free some space or choose another disk, then run again: finished stages stay as they are",
+            ) from error
+        raise
+    finally:
+        shutil.rmtree(working, ignore_errors=True)
+
+
+def _put_in_place(working: Path, final: Path) -> None:
+    """Swap the finished folder in; the old one goes last."""
+    old = final.with_name(f".{final.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if final.exists():
+        final.rename(old)
+    working.rename(final)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _fingerprint(stage: Stage, settings: Settings, root: Path) -> str:
+    """Hash of the settings and of the inputs' names, sizes and times: a key for checkpoints, not a proof of content."""
+    digest = hashlib.sha256(str(settings.seed).encode())
+    for section in stage.sections:
+        digest.update(getattr(settings, section).model_dump_json().encode())
+    for name in stage.inputs:
+        folder = root / STAGES[name].out
+        for file in sorted(f for f in folder.rglob("*") if f.is_file()):
+            facts = file.stat()
+            digest.update(f"{file.relative_to(folder)} {facts.st_size} {facts.st_mtime_ns}".encode())
+    return digest.hexdigest()[:16]
