@@ -1,0 +1,17 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of real recordings with a ``manifest.csv``; tests that need it are skipped where there is none."""
+    folder = Path(os.environ.get("NANOWAKEWORD_DATA") or Path(__file__).parents[2] / "shared" / "data")
+    if not (folder / "manifest.csv").is_file():
+        pytest.skip(f"no real recordings: {folder}/manifest.csv does not exist (set NANOWAKEWORD_DATA)")
+    return folder
