@@ -298,6 +298,6 @@ def _open_chunk(path: Path, *, shape: tuple[int, ...], dtype: np.dtype[Any], crc
         return np.empty(shape, dtype=dtype)
     # As a plain array: numpy.memmap pays for its subclass at each indexing.
     chunk: Array = np.asarray(np.memmap(path, dtype=dtype, mode="r", shape=shape)).view(np.ndarray)
-    if zlib.crc32(memoryview(chunk).cast("B")) != crc:
+    if zlib.crc32(chunk.data.cast("B")) != crc:
         raise StorageError(f"{path} is damaged", got="another checksum than was written", hint=_MAKE_AGAIN)
     return chunk
