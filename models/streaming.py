@@ -4,8 +4,8 @@ Every module of a detector maps ``(x, state) -> (y, next_state)``. A state is on
 ``[b, s]``, holding all that the module remembers; a container concatenates the vectors of its parts. Feeding a signal
 whole, or in pieces of any number of hops, gives the same output. There is no hidden buffer anywhere.
 
-Letters: ``b`` batch (streams), ``k`` hops of 80 ms, ``t`` frames, ``r`` frames in a hop, ``f`` features, ``c`` channels,
-``s`` state.
+Letters: ``b`` batch (streams), ``k`` hops of 80 ms, ``t`` frames, ``r`` frames in a hop, ``f`` features,
+``c`` channels, ``s`` state.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class FrontEnd(Protocol):
     receptive_field_samples: int
 
     def __call__(self, audio: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Audio ``[b, 1280*k]``, float32 at int16 scale, and state ``[b, s]`` -> features ``[b, k*r, f]``, next state."""
+        """Audio ``[b, 1280*k]`` (float32 at int16 scale), state ``[b, s]`` -> features ``[b, k*r, f]``, next state."""
         ...
 
 
@@ -54,7 +54,7 @@ class Head(Protocol):
         ...
 
     def score_window(self, features: Tensor) -> Tensor:
-        """Features ``[b, window_frames, f]`` -> logits ``[b]``: the score at the end of the window, for training."""
+        """Features ``[b, window_frames, f]`` -> logits of each member ``[b, members]`` at the window's end, for training."""
         ...
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -17,7 +18,7 @@ from ruamel.yaml.error import YAMLError
 from nanowakeword.errors import ConfigError
 from nanowakeword.timing import HOP_S
 
-__all__ = ["Settings", "load_settings"]
+__all__ = ["Section", "Settings", "load_settings", "parse_settings"]
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(gt=0)]
@@ -32,7 +33,7 @@ POOLS = Literal["positive", "partial", "speech", "noise"]
 class Section(BaseModel):
     """A section of the settings: frozen, and strict about its keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Wakeword(Section):
@@ -48,7 +49,8 @@ class Wakeword(Section):
         phrase = " ".join(phrase.split())
         if not phrase:
             raise ValueError('is empty; expected the words to listen for, for example "hey nano"')
-        odd = sorted({c for c in phrase if not (c.isalpha() or c in " '-")})
+        # Marks are the vowel signs of Indic scripts and combining accents.
+        odd = sorted({c for c in phrase if unicodedata.category(c)[0] not in "LM" and c not in " '-"})
         if odd:
             raise ValueError(
                 f"got the characters {' '.join(odd)!r}; expected letters, spaces, apostrophes and hyphens. "
@@ -221,8 +223,7 @@ class Distill(Section):
 class Export(Section):
     """The one-graph ONNX file."""
 
-    opset: Annotated[int, Field(ge=17, le=21)]
-    int8: bool
+    opset: Annotated[int, Field(ge=18, le=21)]
     tolerance: Annotated[float, Field(gt=0.0)]
 
 
@@ -283,20 +284,35 @@ def load_settings(path: Path) -> Settings:
         raise ConfigError(f"no settings at {path}", hint="Give the path of a params.yaml") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start})") from None
+    except OSError as error:
+        raise ConfigError(f"cannot read settings {path}: {error.strerror}") from None
+    return parse_settings(text, source=str(path))
+
+
+def parse_settings(text: str, *, source: str) -> Settings:
+    """Validate the text of a settings file.
+
+    Args:
+        text: YAML.
+        source: where it comes from, for the messages.
+
+    Raises:
+        ConfigError: it is no YAML, or has one or more wrong settings; all of them are listed.
+    """
     try:
         tree: Any = YAML(typ="safe", pure=True).load(text)
     except YAMLError as error:
-        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+        raise ConfigError(f"{source} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(tree, dict):
         raise ConfigError(
-            str(path), got=f"a YAML {type(tree).__name__}", expected=f"sections {', '.join(Settings.model_fields)}"
+            source, got=f"a YAML {type(tree).__name__}", expected=f"sections {', '.join(Settings.model_fields)}"
         )
     try:
         return Settings.model_validate(tree)
     except ValidationError as error:
         lines = [_explain(item) for item in error.errors()]
         count = f"{len(lines)} wrong setting" + ("s" if len(lines) > 1 else "")
-        raise ConfigError("\n  ".join([f"{path}: {count}", *lines])) from None
+        raise ConfigError("\n  ".join([f"{source}: {count}", *lines])) from None
 
 
 def _explain(item: Any) -> str:
@@ -312,7 +328,9 @@ def _explain(item: Any) -> str:
     message = item["msg"].removeprefix("Value error, ")
     if item["type"] == "value_error":
         return message if where == "settings" else f"{where}: {message}"
-    return f"{where}: got {item['input']!r}; {message[0].lower()}{message[1:]}"
+    if item["type"] == "model_type":
+        return f"{where}: got {item['input']!r}; expected the settings {', '.join(_known_keys(item['loc']))}"
+    return f"{where}: got {item['input']!r}; expected {message.removeprefix('Input should be ')}"
 
 
 def _known_keys(location: tuple[Any, ...]) -> list[str]:

@@ -1,0 +1,79 @@
+"""The model card: what a model is, what it was made from, how good it was found to be.
+
+It travels inside the ONNX file as JSON and is read by `nanowakeword.card`, which documents every field.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+from models.detector import Detector
+from models.frontends.table import FRONT_ENDS
+from nanowakeword import __version__
+from nanowakeword.timing import HOP_SAMPLES, SAMPLE_RATE_HZ
+from steps.settings import Settings
+
+__all__ = ["first_card", "git_commit"]
+
+SCHEMA_VERSION: Final = 1
+_PACKAGES: Final = ("numpy", "onnx", "onnxruntime", "torch")
+
+
+def first_card(
+    detector: Detector, settings: Settings, *, kind: str, model_name: str, state_size: int | None = None
+) -> dict[str, Any]:
+    """The card of a model that is not measured yet: its threshold is one half until `publish` writes the real ones.
+
+    Args:
+        detector: the network.
+        settings: of this run.
+        kind: ``detector``, ``gate`` or ``heads``.
+        model_name: name of the file without its ending.
+        state_size: floats of the file's state, if it is not the whole detector's.
+    """
+    heads = list(detector.heads.parameters())
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "phrase": settings.wakeword.phrase,
+        "name": model_name,
+        "language": settings.wakeword.language,
+        "kind": kind,
+        "sample_rate_hz": SAMPLE_RATE_HZ,
+        "hop_samples": HOP_SAMPLES,
+        "receptive_field_samples": detector.receptive_field_samples,
+        "state_size": detector.state_size if state_size is None else state_size,
+        "frontends": [
+            {
+                "name": name,
+                "n_features": FRONT_ENDS[name].n_features,
+                "frames_per_hop": FRONT_ENDS[name].frames_per_hop,
+                "licence": FRONT_ENDS[name].licence,
+                "source": FRONT_ENDS[name].source,
+            }
+            for name in detector.config.frontends
+        ],
+        "architecture": {
+            "name": detector.config.architecture,
+            "layer_size": detector.config.layer_size,
+            "members": detector.config.members,
+            "n_parameters": sum(parameter.numel() for parameter in heads),
+        },
+        "threshold": 0.5,
+        "thresholds": [],
+        "metrics": {},
+        "seed": settings.seed,
+        "versions": {"nanowakeword": __version__, **{package: version(package) for package in _PACKAGES}},
+    }
+
+
+def git_commit(folder: Path) -> str | None:
+    """Commit of the checkout that a folder is in, with ``-dirty`` if files differ from it; None outside of one."""
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip() or None
