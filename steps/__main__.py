@@ -1,45 +1,87 @@
-"""``python -m steps NAME``: run one stage, as DVC does; ``python -m steps check``: validate the settings only."""
+"""Run one stage, as DVC does, or prepare and look at a workspace: a folder with settings and what was made from them.
+
+The repository itself is a workspace; ``python -m steps workspace DIR`` makes others, for other phrases or settings.
+"""
 
 from __future__ import annotations
 
 import argparse
-import ctypes
-import signal
+import os
 import sys
 from pathlib import Path
 
-from nanowakeword.errors import NanoWakewordError
+from nanowakeword.errors import ConfigError, NanoWakewordError
+from steps.lifeline import die_with_parent
+from steps.pipeline import write_pipeline
 from steps.settings import load_settings
 from steps.stage import STAGES, run_stage
+from steps.workspace import prepare_workspace
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a stage; returns the exit status: 0, 1 for an error that is the user's to mend, 130 when interrupted."""
-    parser = argparse.ArgumentParser(prog="python -m steps", description=__doc__)
-    parser.add_argument("stage", choices=["check", *STAGES], metavar=f"{{check,{','.join(STAGES)}}}")
-    parser.add_argument("--workspace", type=Path, default=Path(), help="folder with params.yaml (default: this one)")
-    options = parser.parse_args(arguments)
-    _die_with_parent()
+    """Do what the command line says; returns 0, 1 for an error that is the user's to mend, 130 when interrupted."""
+    options = _parser().parse_args(arguments)
+    if "DVC_STAGE" in os.environ:
+        die_with_parent()
     try:
-        if options.stage == "check":
-            settings = load_settings(options.workspace / "params.yaml")
-            print(f"settings are valid; the phrase is {settings.wakeword.phrase!r}")
-        else:
-            run_stage(options.stage, root=options.workspace)
+        _run(options)
     except NanoWakewordError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
     except KeyboardInterrupt:
-        sys.stderr.write(f"{options.stage}: interrupted; run again to go on\n")
+        sys.stderr.write(f"{options.command}: interrupted; run again to go on\n")
         return 130
     return 0
 
 
-def _die_with_parent() -> None:
-    """Ask Linux to end this process when DVC dies: an orphan would go on writing into outputs that DVC took away."""
-    if sys.platform == "linux":
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGTERM)
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m steps", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    check = commands.add_parser("check", help="validate the settings, and nothing else")
+    pipeline = commands.add_parser("pipeline", help="bring dvc.yaml up to date with the code and the settings")
+    stages = [commands.add_parser(name, help=f"run the stage {name}") for name in STAGES]
+    for command in (check, pipeline, *stages):
+        command.add_argument(
+            "--workspace", type=Path, default=Path(), metavar="DIR", help="folder with params.yaml (default: this one)"
+        )
+
+    workspace = commands.add_parser("workspace", help="make a workspace, or apply options to it")
+    workspace.add_argument("folder", type=Path, metavar="DIR", help="for example workspaces/ok_house")
+    workspace.add_argument("--phrase", help="the words to listen for")
+    workspace.add_argument("--name", help="file name of the model (default: the phrase in snake case)")
+    workspace.add_argument("--real", type=Path, metavar="CSV", help="manifest of real recordings")
+    workspace.add_argument(
+        "--settings", type=Path, action="append", default=[], metavar="YAML", help="settings to lay over params.yaml"
+    )
+    workspace.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="one setting, for example train.steps=300"
+    )
+    return parser
+
+
+def _run(options: argparse.Namespace) -> None:
+    if options.command == "check":
+        settings = load_settings(options.workspace / "params.yaml")
+        real = settings.corpus.real
+        if real is not None and not (options.workspace / real).is_file():
+            raise ConfigError("corpus.real", got=f"no file {real}", expected="the path of a manifest.csv, or null")
+        print(f"settings are valid; the phrase is {settings.wakeword.phrase!r}")
+    elif options.command == "pipeline":
+        changed = write_pipeline(options.workspace)
+        print(f"{options.workspace / 'dvc.yaml'}: {'written' if changed else 'up to date'}")
+    elif options.command == "workspace":
+        notes = prepare_workspace(
+            options.folder,
+            phrase=options.phrase,
+            name=options.name,
+            real=options.real,
+            overlays=options.settings,
+            options=options.set,
+        )
+        print("\n".join(notes))
+    else:
+        run_stage(options.command, root=options.workspace)
 
 
 if __name__ == "__main__":

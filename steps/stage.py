@@ -2,7 +2,8 @@
 
 A stage's module has one public function ``run(context)``. It reads ``context.input(...)``, writes into ``context.out``,
 which is new and empty, and returns; the frame then renames that folder into place. What must survive a kill lives in
-``context.checkpoints``, a folder named by the hash of the stage's inputs and settings.
+``context.checkpoints``, a folder named by the hash of the stage's code, inputs and settings; when a stage has finished,
+its folders of other hashes are removed.
 """
 
 from __future__ import annotations
@@ -15,11 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from nanowakeword.errors import ConfigError, StorageError
+from nanowakeword.errors import ConfigError, NanoWakewordError, StorageError
+from steps.closure import CHECKOUT, closure
 from steps.progress import Progress
 from steps.settings import Settings, load_settings
 
 __all__ = ["STAGES", "Context", "Stage", "run_stage"]
+
+
+_DISK_ERRORS: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +57,8 @@ STAGES: Final[dict[str, Stage]] = {
         _stage("augment", "synthesize", "corpus", sections=("augment",)),
         _stage("features", "augment", sections=("features",)),
         _stage("train", "features", sections=("features", "train")),
-        _stage("average", "train", "features", sections=("average",)),
-        _stage("distill", "average", "features", sections=("distill", "features")),
+        _stage("average", "train", "features", sections=("features", "train", "average")),
+        _stage("distill", "average", "features", sections=("features", "train", "distill")),
         _stage("export", "average", "distill", sections=("wakeword", "export")),
         _stage("evaluate", "export", "synthesize", "corpus", sections=("wakeword", "evaluate")),
         _stage(
@@ -78,7 +83,7 @@ class Context:
         settings: all settings, validated.
         root: the workspace, the folder with ``params.yaml``.
         out: new, empty folder for the stage's files.
-        checkpoints: folder for what must survive a kill, keyed by inputs and settings; the stage creates it.
+        checkpoints: folder for what must survive a kill, keyed by code, inputs and settings; the stage creates it.
         progress: where to report.
     """
 
@@ -117,30 +122,44 @@ def run_stage(name: str, *, root: Path) -> None:
     settings = load_settings(root / "params.yaml")
     final = root / stage.out
     working = final.with_name(f".{final.name}.working")
+    checkpoints = root / "checkpoints" / f"{name}-{_fingerprint(stage, settings, root)}"
     try:
         if working.exists():
             shutil.rmtree(working)
         working.mkdir(parents=True)
-        context = Context(
-            settings=settings,
-            root=root,
-            out=working,
-            checkpoints=root / "checkpoints" / f"{name}-{_fingerprint(stage, settings, root)}",
-            progress=Progress(name),
-        )
+        context = Context(settings=settings, root=root, out=working, checkpoints=checkpoints, progress=Progress(name))
         for needed in stage.inputs:
             context.input(needed)
         importlib.import_module(f"steps.{name}").run(context)
         _put_in_place(working, final)
-    except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}:
-            raise StorageError(
-                f"stage {name} could not write: {error.strerror} ({error.filename or working})",
-                hint="Free some space or choose another disk, then run again: finished stages stay as they are",
-            ) from error
+    except NanoWakewordError:
         raise
+    except Exception as error:
+        if (problem := _refusal_of_disk(error)) is None:
+            raise
+        raise StorageError(
+            f"stage {name} was refused by the disk: {problem}",
+            hint="Free some space or choose another disk, then run again: finished stages stay as they are",
+        ) from error
     finally:
         shutil.rmtree(working, ignore_errors=True)
+    for old in checkpoints.parent.glob(f"{name}-*"):
+        if old != checkpoints:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _refusal_of_disk(error: Exception) -> str | None:
+    """What a disk that is full, or may not be written, said; None for an error of another kind."""
+    if isinstance(error, OSError):
+        if error.errno in _DISK_ERRORS:
+            return f"{error.strerror} ({error.filename})" if error.filename else str(error.strerror)
+        # NumPy's own message for a short write, which carries no error number.
+        return str(error) if error.errno is None and "requested and" in str(error) else None
+    # torch.save tells a short write in these words only.
+    torch_says = isinstance(error, RuntimeError) and (
+        "PytorchStreamWriter" in str(error) or "unexpected pos" in str(error)
+    )
+    return "a checkpoint was cut short" if torch_says else None
 
 
 def _put_in_place(working: Path, final: Path) -> None:
@@ -154,8 +173,10 @@ def _put_in_place(working: Path, final: Path) -> None:
 
 
 def _fingerprint(stage: Stage, settings: Settings, root: Path) -> str:
-    """Hash of the settings and of the inputs' names, sizes and times: a key for checkpoints, not a proof of content."""
+    """Key for checkpoints: hash of the code, of the settings, and of the inputs' names, sizes and times."""
     digest = hashlib.sha256(str(settings.seed).encode())
+    for path in closure(f"steps.{stage.name}"):
+        digest.update((CHECKOUT / path).read_bytes())
     for section in stage.sections:
         digest.update(getattr(settings, section).model_dump_json().encode())
     for name in stage.inputs:
