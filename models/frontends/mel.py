@@ -51,7 +51,7 @@ class Mel(nn.Module):
     def forward(self, audio: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
         """Audio ``[b, 1280*k]``, the 320 samples before it -> power ``[b, 8*k, f]``, the last 320 samples."""
         audio = torch.cat([past, audio], dim=1)
-        rows = audio.reshape(len(audio), -1, FRAME_SAMPLES)  # [b, 8k+2, 160]
+        rows = audio.reshape(audio.shape[0], -1, FRAME_SAMPLES)  # [b, 8k+2, 160]
         frames = torch.cat([rows[:, :-2, _SKIPPED:], rows[:, 1:-1], rows[:, 2:]], dim=2)  # [b, 8k, 400]
         spectrum = frames @ self.waves
         return (spectrum * spectrum) @ self.bands, audio[:, -self.state_size :]

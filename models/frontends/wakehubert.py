@@ -69,7 +69,7 @@ class WakeHubert(FrontEndModule):
         """Audio ``[b, 1280*k]`` at int16 scale -> features ``[b, 4*k, 128]``."""
         past, past_mel, *pasts = split_state(state, self._states)
         power, past = self.mel(audio, past)
-        mel = torch.log(power + self.floor).reshape(len(power), -1, _STEM_STRIDE * _MELS)  # [b, 4k, 2*64]
+        mel = torch.log(power + self.floor).reshape(power.shape[0], -1, _STEM_STRIDE * _MELS)  # [b, 4k, 2*64]
         mel = torch.cat([past_mel, mel], dim=1)
         nexts = [past, mel[:, -1]]
         x = F.relu(self.stem(torch.cat([mel[:, :-1], mel[:, 1:]], dim=2)))
@@ -109,7 +109,7 @@ class _Block(nn.Module):
         """Input ``[b, t, 256]``, the frames before it, the indices of its frames -> output, the frames to keep."""
         longer = torch.cat([past, x], dim=1)
         reach = (times[:, None] + self.offsets).flatten()
-        taps = longer.index_select(1, reach).reshape(len(x), -1, _TAPS, _CHANNELS)  # [b, t, 5, 256]
+        taps = longer.index_select(1, reach).reshape(x.shape[0], -1, _TAPS, _CHANNELS)  # [b, t, 5, 256]
         y = F.relu((taps * self.taps).sum(dim=2) + self.bias)
         return F.relu(x + self.mix(y)), longer[:, -past.shape[1] :]
 
