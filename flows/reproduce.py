@@ -57,7 +57,7 @@ def reproduce(
             # A stage's command is `python -m steps ...`: this very Python, also where no environment is activated.
             "PATH": os.pathsep.join([bin_folder, os.environ.get("PATH", "")]),
         }
-        child = subprocess.Popen(  # noqa: S603 -- fixed arguments
+        child = subprocess.Popen(
             [sys.executable, "-m", "flows.dvc_child", "repro", "--single-item", stage],
             cwd=workspace,
             env=environment,

@@ -43,7 +43,8 @@ def reproduce_stage(stage: str, *, workspace: Path) -> State[Any]:
 
     def log(line: str) -> None:
         logger.info(line)
-        if line.startswith(_ERROR) or errors:
+        # A stage's own error, which may have several lines, ends where DVC's begins.
+        if line.startswith(_ERROR) or (errors and not line.startswith("ERROR: ")):
             errors.append(line)
 
     status = reproduce(stage, workspace=workspace, log=log, report=bar.report)

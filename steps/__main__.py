@@ -40,14 +40,19 @@ def _parser() -> argparse.ArgumentParser:
 
     check = commands.add_parser("check", help="validate the settings, and nothing else")
     pipeline = commands.add_parser("pipeline", help="bring dvc.yaml up to date with the code and the settings")
+    report = commands.add_parser("report", help="show the report on the model, and where the model is")
     stages = [commands.add_parser(name, help=f"run the stage {name}") for name in STAGES]
-    for command in (check, pipeline, *stages):
+    for command in (check, pipeline, report, *stages):
         command.add_argument(
             "--workspace", type=Path, default=Path(), metavar="DIR", help="folder with params.yaml (default: this one)"
         )
 
-    workspace = commands.add_parser("workspace", help="make a workspace, or apply options to it")
-    workspace.add_argument("folder", type=Path, metavar="DIR", help="for example workspaces/ok_house")
+    workspace = commands.add_parser(
+        "workspace", help="make a workspace, or apply options to one; prints its folder on the standard output"
+    )
+    workspace.add_argument(
+        "folder", type=Path, nargs="?", metavar="DIR", help="default: workspaces/NAME, or this checkout without options"
+    )
     workspace.add_argument("--phrase", help="the words to listen for")
     workspace.add_argument("--name", help="file name of the model (default: the phrase in snake case)")
     workspace.add_argument("--real", type=Path, metavar="CSV", help="manifest of real recordings")
@@ -61,27 +66,51 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> None:
-    if options.command == "check":
-        settings = load_settings(options.workspace / "params.yaml")
-        real = settings.corpus.real
-        if real is not None and not (options.workspace / real).is_file():
-            raise ConfigError("corpus.real", got=f"no file {real}", expected="the path of a manifest.csv, or null")
-        print(f"settings are valid; the phrase is {settings.wakeword.phrase!r}")
-    elif options.command == "pipeline":
-        changed = write_pipeline(options.workspace)
-        print(f"{options.workspace / 'dvc.yaml'}: {'written' if changed else 'up to date'}")
-    elif options.command == "workspace":
-        notes = prepare_workspace(
-            options.folder,
-            phrase=options.phrase,
-            name=options.name,
-            real=options.real,
-            overlays=options.settings,
-            options=options.set,
-        )
-        print("\n".join(notes))
-    else:
-        run_stage(options.command, root=options.workspace)
+    match options.command:
+        case "check":
+            _check(options.workspace)
+        case "pipeline":
+            changed = write_pipeline(options.workspace)
+            print(f"{options.workspace / 'dvc.yaml'}: {'written' if changed else 'up to date'}")
+        case "report":
+            _report(options.workspace)
+        case "workspace":
+            _prepare(options)
+        case stage:
+            run_stage(stage, root=options.workspace)
+
+
+def _check(root: Path) -> None:
+    settings = load_settings(root / "params.yaml")
+    real = settings.corpus.real
+    if real is not None and not (root / real).is_file():
+        raise ConfigError("corpus.real", got=f"no file {real}", expected="the path of a manifest.csv, or null")
+    print(f"settings are valid; the phrase is {settings.wakeword.phrase!r}")
+
+
+def _prepare(options: argparse.Namespace) -> None:
+    workspace = prepare_workspace(
+        options.folder,
+        phrase=options.phrase,
+        name=options.name,
+        real=options.real,
+        overlays=options.settings,
+        options=options.set,
+    )
+    if workspace.edited:
+        sys.stderr.write(f"settings: {workspace.folder / 'params.yaml'}, as edited by hand\n")
+    sys.stderr.write(f"the phrase is {workspace.settings.wakeword.phrase!r}\n")
+    print(workspace.folder)
+
+
+def _report(root: Path) -> None:
+    folder = root / STAGES["publish"].out
+    report = folder / "report.md"
+    if not report.is_file():
+        raise ConfigError("no model has been made here", got=f"no file {report}", hint="Run: dvc repro")
+    print(report.read_text(encoding="utf-8"))
+    for path in sorted(folder.glob("*.onnx")):
+        print(f"model: {path.resolve()} ({path.stat().st_size / 1e6:.1f} MB)")
 
 
 if __name__ == "__main__":

@@ -14,153 +14,132 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
-from io import StringIO
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
-
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from typing import Final
 
 from nanowakeword.errors import ConfigError
 from steps.closure import CHECKOUT, PACKAGES
+from steps.overlay import SettingsTree, dump_tree, lay_over, load_tree, parse_option
 from steps.pipeline import write_pipeline
-from steps.settings import Section, Settings, parse_settings
+from steps.settings import Settings, load_settings, parse_settings
 
-__all__ = ["prepare_workspace"]
+__all__ = ["Workspace", "prepare_workspace"]
 
 # What this module wrote last: a params.yaml that differs from it was edited by hand.
 _GENERATED: Final = ".params.generated.yaml"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Workspace:
+    """What was prepared.
+
+    Attributes:
+        folder: where it is.
+        settings: what is set there.
+        edited: whether its ``params.yaml`` was edited by hand, and therefore kept.
+    """
+
+    folder: Path
+    settings: Settings
+    edited: bool
+
+
 def prepare_workspace(
-    folder: Path,
+    folder: Path | None = None,
     *,
     phrase: str | None = None,
     name: str | None = None,
     real: Path | None = None,
     overlays: Sequence[Path] = (),
     options: Sequence[str] = (),
-) -> list[str]:
+) -> Workspace:
     """Make a workspace, or bring one up to date; artifacts stay.
 
     Args:
-        folder: where; new, empty or a workspace.
+        folder: where; new, empty or a workspace. Without it ``workspaces/NAME`` in the checkout, the name being that of
+            the overlays and of the phrase, or the checkout itself where nothing is asked for.
         phrase: the words to listen for.
         name: file name of the model.
         real: manifest of real recordings.
         overlays: partial settings files, laid over in order.
         options: single settings, ``section.key=value`` with a YAML value, laid over last.
 
-    Returns:
-        Notes for the user.
-
     Raises:
         ConfigError: the settings would be wrong (all errors are listed), or the folder is something else. Nothing is
             written then.
     """
+    asked = [*_wishes(phrase=phrase, name=name, real=real), *map(parse_option, options)]
+    over = [*map(load_tree, overlays), *asked]
+    if folder is None and not over:
+        folder = CHECKOUT
+    if folder is not None and folder.resolve() == CHECKOUT:
+        if over:
+            raise ConfigError(f"{folder} is the checkout itself", hint="Edit its params.yaml, or give another folder")
+        settings = load_settings(CHECKOUT / "params.yaml")
+        write_pipeline(CHECKOUT)
+        return Workspace(folder=CHECKOUT, settings=settings, edited=False)
+    if folder is None:
+        _, settings = _lay_over_all(CHECKOUT / "params.yaml", over, overlays)
+        words = settings.wakeword.file_name
+        stems = [path.stem for path in overlays]
+        folder = CHECKOUT / "workspaces" / "_".join([*stems, words] if phrase or name or not stems else stems)
+    return _prepare(folder, over, overlays)
+
+
+def _prepare(folder: Path, over: Sequence[SettingsTree], overlays: Sequence[Path]) -> Workspace:
+    """Write a workspace, once all of its settings are known to be right."""
     _refuse_strangers(folder)
-    notes = [f"workspace {folder}"]
     params, generated = folder / "params.yaml", folder / _GENERATED
-    base = CHECKOUT / "params.yaml"
-    if params.is_file() and not (generated.is_file() and generated.read_bytes() == params.read_bytes()):
-        base = params
-        notes.append(
-            f"keeping the changes made by hand in {params}; delete it to start from {CHECKOUT / 'params.yaml'}"
-        )
-    tree = _load(base)
-    for overlay in overlays:
-        _lay_over(tree, _load(overlay), Settings)
-    asked: dict[str, Any] = {}
-    if phrase is not None:
-        asked["wakeword"] = {"phrase": phrase, "name": name}
-    elif name is not None:
-        asked["wakeword"] = {"name": name}
-    if real is not None:
-        if not real.is_file():
-            raise ConfigError("--real", got=f"no file {real}", expected="the path of a manifest.csv")
-        asked["corpus"] = {"real": str(real.resolve())}
-    _lay_over(tree, asked, Settings)
-    for option in options:
-        _lay_over(tree, _parse_option(option), Settings)
-
-    text = _dump(tree)
-    sources = " + ".join([str(base), *map(str, overlays), *(["options"] if asked or options else [])])
-    settings = parse_settings(text, source=sources)
-
+    edited = params.is_file() and params.read_bytes() != generated.read_bytes()
+    if edited:
+        # What was laid over before is not laid over the user's edits once more.
+        text, settings = _lay_over_all(params, over, overlays, known=load_tree(generated))
+        ours, _ = _lay_over_all(generated, over, overlays)
+    else:
+        text, settings = _lay_over_all(CHECKOUT / "params.yaml", over, overlays)
+        ours = text
     folder.mkdir(parents=True, exist_ok=True)
     _write(params, text)
-    # Settings that were edited by hand stay the user's.
-    if base != params:
-        _write(generated, text)
+    _write(generated, ours)
     _link_code(folder)
     _configure_dvc(folder)
     write_pipeline(folder)
-    notes.append(f"the phrase is {settings.wakeword.phrase!r}")
-    return notes
+    return Workspace(folder=folder, settings=settings, edited=edited)
+
+
+def _wishes(*, phrase: str | None, name: str | None, real: Path | None) -> Iterator[SettingsTree]:
+    """Settings that have an option of their own."""
+    if phrase is not None:
+        # Another phrase is another model: it does not inherit a name.
+        yield {"wakeword": {"phrase": phrase, "name": name}}
+    elif name is not None:
+        yield {"wakeword": {"name": name}}
+    if real is not None:
+        if not real.is_file():
+            raise ConfigError("--real", got=f"no file {real}", expected="the path of a manifest.csv")
+        yield {"corpus": {"real": str(real.resolve())}}
+
+
+def _lay_over_all(
+    base: Path, over: Sequence[SettingsTree], overlays: Sequence[Path], *, known: SettingsTree | None = None
+) -> tuple[str, Settings]:
+    """Text of the settings in a file with others laid over it, and the settings."""
+    tree = load_tree(base)
+    for part in over:
+        lay_over(tree, part, known=known or {})
+    text = dump_tree(tree)
+    sources = [str(base), *map(str, overlays), *(["options"] if len(over) > len(overlays) else [])]
+    return text, parse_settings(text, source=" + ".join(sources))
 
 
 def _refuse_strangers(folder: Path) -> None:
     """Only a new or empty folder, or a workspace, is written into."""
-    if folder.resolve() == CHECKOUT:
-        raise ConfigError(f"{folder} is the checkout itself, a workspace already", hint="Edit its params.yaml")
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"workspace {folder}", got="a file", expected="a folder")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / _GENERATED).is_file():
         raise ConfigError(f"{folder} holds other things", expected="a new folder, an empty one or a workspace")
-
-
-def _load(path: Path) -> Any:
-    """A YAML mapping with its comments."""
-    try:
-        tree = YAML().load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read settings {path}: {error.strerror}") from None
-    except (UnicodeDecodeError, YAMLError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(tree, dict):
-        raise ConfigError(str(path), got="no sections", expected="a part of params.yaml")
-    return tree
-
-
-def _parse_option(option: str) -> dict[str, Any]:
-    """``a.b=value`` as a tree."""
-    key, separator, value = option.partition("=")
-    if not separator or not all(key.split(".")):
-        raise ConfigError("--set", got=repr(option), expected="KEY=VALUE, for example train.steps=300")
-    try:
-        tree: Any = YAML().load(value)
-    except YAMLError:
-        raise ConfigError(f"--set {key}", got=repr(value), expected="a YAML value") from None
-    for part in reversed(key.split(".")):
-        tree = {part: tree}
-    return dict(tree)
-
-
-def _lay_over(tree: Any, over: Any, model: type[Section]) -> None:
-    """Replace settings in a tree; sections are merged, everything else is replaced whole.
-
-    Unknown keys go in too: the validation that follows names them together with all other errors.
-    """
-    for key, value in over.items():
-        field = model.model_fields.get(str(key))
-        section = field.annotation if field else None
-        if isinstance(section, type) and issubclass(section, Section) and isinstance(value, dict) and key in tree:
-            _lay_over(tree[key], value, section)
-        else:
-            tree[key] = value
-
-
-def _dump(tree: Any) -> str:
-    """Text of a tree, comments included, in the style of ``params.yaml``."""
-    yaml = YAML()
-    yaml.width = 4096
-    yaml.representer.add_representer(
-        type(None), lambda representer, _: representer.represent_scalar("tag:yaml.org,2002:null", "null")
-    )
-    stream = StringIO()
-    yaml.dump(tree, stream)
-    return stream.getvalue()
 
 
 def _write(path: Path, text: str) -> None:

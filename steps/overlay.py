@@ -1,0 +1,89 @@
+"""Settings laid over settings: files and single values over ``params.yaml``, whose comments stay."""
+
+from __future__ import annotations
+
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from nanowakeword.errors import ConfigError
+from steps.settings import Section, Settings
+
+__all__ = ["SettingsTree", "dump_tree", "lay_over", "load_tree", "parse_option"]
+
+SettingsTree = dict[str, Any]
+
+
+def load_tree(path: Path) -> SettingsTree:
+    """Settings with their comments, or a part of them.
+
+    Raises:
+        ConfigError: the file cannot be read, or is no YAML mapping.
+    """
+    try:
+        tree = YAML().load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read settings {path}: {error.strerror}") from None
+    except (UnicodeDecodeError, YAMLError) as error:
+        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(tree, dict):
+        raise ConfigError(str(path), got="no sections", expected="a part of params.yaml")
+    return tree
+
+
+def parse_option(option: str) -> SettingsTree:
+    """``section.key=value`` as a tree.
+
+    Raises:
+        ConfigError: it is written in another way.
+    """
+    key, separator, value = option.partition("=")
+    if not separator or not all(key.split(".")):
+        raise ConfigError("--set", got=repr(option), expected="KEY=VALUE, for example train.steps=300")
+    try:
+        tree: Any = YAML().load(value)
+    except YAMLError:
+        raise ConfigError(f"--set {key}", got=repr(value), expected="a YAML value") from None
+    for part in reversed(key.split(".")):
+        tree = {part: tree}
+    return dict(tree)
+
+
+def lay_over(tree: SettingsTree, over: SettingsTree, *, known: SettingsTree, model: type[Section] = Settings) -> None:
+    """Replace settings in a tree; sections are merged, everything else is replaced whole.
+
+    Unknown keys go in too: the validation that follows names them together with all other errors.
+
+    Args:
+        tree: the settings.
+        over: what to lay over them.
+        known: settings whose values in ``over`` are no news, and are left alone.
+        model: what all three are.
+    """
+    for key, value in over.items():
+        field = model.model_fields.get(str(key))
+        section = field.annotation if field else None
+        if (
+            isinstance(section, type)
+            and issubclass(section, Section)
+            and isinstance(value, dict)
+            and isinstance(tree.get(key), dict)
+        ):
+            lay_over(tree[key], value, known=known.get(key, {}), model=section)
+        elif key not in known or known[key] != value:
+            tree[key] = value
+
+
+def dump_tree(tree: SettingsTree) -> str:
+    """Text of a tree, comments included, in the style of ``params.yaml``."""
+    yaml = YAML()
+    yaml.width = 4096
+    yaml.representer.add_representer(
+        type(None), lambda representer, _: representer.represent_scalar("tag:yaml.org,2002:null", "null")
+    )
+    stream = StringIO()
+    yaml.dump(tree, stream)
+    return stream.getvalue()
