@@ -1,0 +1,152 @@
+"""Stage ``phrases``: what will be spoken, as a list that a person can read and edit.
+
+Written is ``phrases.json``: the phrase with its phonemes, ``positives`` (its punctuation variants), ``partials`` (parts
+of it, which are heard often and must not fire) and ``sentences`` (generic negatives, in English whatever the language
+of the phrase). A text between slashes is phonemes, see `steps.phonemes`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator
+from typing import Final
+
+from nanowakeword.errors import ConfigError
+from steps.espeak_ng import languages, phonemes
+from steps.phonemes import bare, between_slashes, has_vowel
+from steps.scripts import foreign_letters, languages_written_like, scripts_of
+from steps.sentences import write_sentences
+from steps.stage import Context
+
+__all__ = ["NEGATIVE_LANGUAGE", "part_phrase", "pronounce", "run", "vary_phrase"]
+
+NEGATIVE_LANGUAGE: Final = "en-us"
+_ENDINGS: Final = ("", ".", "!", "?", ",", "...")
+# Parts of a word that do no harm as negatives: shares of its phonemes, from the start and from the end.
+_FIRST: Final = (0.30, 0.62)
+_LAST: Final = (0.30, 0.58)
+
+Words = list[list[str]]
+
+
+def run(context: Context) -> None:
+    """Write ``phrases.json``."""
+    phrase, language = context.settings.wakeword.phrase, context.settings.wakeword.language
+    spoken = pronounce(phrase, language=language)
+    if not _is_english(language):
+        context.progress.say(f"the sentences are English, since there are none for {language} yet")
+    forbidden = bare(spoken)
+    sentences = write_sentences(
+        context.settings.phrases.sentences,
+        seed=context.settings.seed,
+        accept=lambda sentence: forbidden not in bare(phonemes(sentence, language=NEGATIVE_LANGUAGE)),
+    )
+    document = {
+        "phrase": phrase,
+        "language": language,
+        "phonemes": " ".join("".join(word) for word in spoken),
+        "positives": vary_phrase(phrase),
+        "partials": part_phrase(phrase, language=language) if context.settings.phrases.partials else [],
+        "sentences": sentences,
+    }
+    text = json.dumps(document, ensure_ascii=False, indent=2)
+    (context.out / "phrases.json").write_text(text + "\n", encoding="utf-8")
+    context.progress.say(f"{phrase!r} is pronounced {document['phonemes']}")
+
+
+def pronounce(phrase: str, *, language: str) -> Words:
+    """Words of a phrase, each a list of phonemes in IPA.
+
+    Raises:
+        ConfigError: the language is unknown, or the phrase is in a script that it is not written in.
+    """
+    if language.lower() not in languages():
+        near = difflib.get_close_matches(language.lower(), languages(), n=4, cutoff=0.4)
+        raise ConfigError(
+            "wakeword.language",
+            got=repr(language),
+            expected="a language code of espeak-ng",
+            hint=f"Near it are {', '.join(near)}" if near else "For example en-us, de or pt-br",
+        )
+    foreign = foreign_letters(phrase, language=language)
+    if foreign:
+        others = languages_written_like(foreign[0])
+        switch = f", or set wakeword.language to one that is written so ({', '.join(others)})" if others else ""
+        raise ConfigError(
+            "wakeword.phrase",
+            got=f"{phrase!r}, whose letters {foreign!r} are not read in {language}",
+            expected=f"{' or '.join(script.capitalize() for script in scripts_of(language))} letters",
+            hint=f"Write it as it sounds{switch}",
+        )
+    words = phonemes(phrase, language=language)
+    if not has_vowel(phoneme for word in words for phoneme in word):
+        raise ConfigError(
+            "wakeword.phrase",
+            got=f"{phrase!r}, for which espeak-ng gives no sounds in {language}",
+            expected="words that can be said aloud",
+            hint="Spell it as it sounds",
+        )
+    return words
+
+
+def vary_phrase(phrase: str) -> list[str]:
+    """The phrase with the punctuation that changes how engines say it, and with a pause after its first word."""
+    first, _, rest = phrase.partition(" ")
+    return [phrase + ending for ending in _ENDINGS] + ([f"{first}, {rest}"] if rest else [])
+
+
+def part_phrase(phrase: str, *, language: str) -> list[str]:
+    """Parts of a phrase: its words, its beginnings and ends, and its halves the wrong way round.
+
+    None of them sounds like the phrase or contains it. Parts of words are phonemes in English; in other languages, whose
+    engines do not read phonemes, they are letters.
+    """
+    whole = bare(pronounce(phrase, language=language))
+    texts = list(_parts_by_word(phrase.split()))
+    spoken = {text: phonemes(text, language=language) for text in texts}
+    if _is_english(language):
+        spoken |= {between_slashes(part): part for part in _parts_within(phonemes(phrase, language=language))}
+    else:
+        letters = [list(word) for word in phrase.split()]
+        chunks = [" ".join("".join(word) for word in part) for part in _parts_within(letters)]
+        spoken |= {chunk: phonemes(chunk, language=language) for chunk in chunks}
+    return [text for text, words in spoken.items() if any(map(has_vowel, words)) and whole not in bare(words)]
+
+
+def _is_english(language: str) -> bool:
+    return language.lower().split("-")[0] == "en"
+
+
+def _parts_by_word(words: list[str]) -> Iterator[str]:
+    """Runs of words shorter than the phrase, and its halves swapped."""
+    for length in range(1, len(words)):
+        for start in range(len(words) - length + 1):
+            yield " ".join(words[start : start + length])
+    if len(words) > 1:
+        half = len(words) // 2
+        yield " ".join(words[half:] + words[:half])
+
+
+def _parts_within(words: Words) -> Iterator[Words]:
+    """Beginnings, ends and swapped halves, counted in symbols, be they phonemes or letters."""
+    n = sum(map(len, words))
+    for length in range(1, n):
+        if _FIRST[0] <= length / n <= _FIRST[1]:
+            yield _cut(words, 0, length)
+        if _LAST[0] <= length / n <= _LAST[1]:
+            yield _cut(words, n - length, n)
+    if n > 1:
+        yield [*_cut(words, n // 2, n), *_cut(words, 0, n // 2)]
+
+
+def _cut(words: Words, start: int, end: int) -> Words:
+    """Symbols ``start`` to ``end`` of the phrase, in the words that they belong to."""
+    parts: Words = []
+    position = 0
+    for word in words:
+        part = word[max(0, start - position) : max(0, end - position)]
+        if part:
+            parts.append(part)
+        position += len(word)
+    return parts

@@ -1,0 +1,168 @@
+"""Who says what how fast: the list of clips to speak, before any is spoken.
+
+Voices belong to one split each, for good: a voice's split depends on the seed and on its engine alone, not on which
+engines are there. Within a split the engines that have voices in it share the clips in proportion to the settings, so
+engines with one voice, which goes to training, are heard in training only.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar, get_args
+
+import numpy as np
+
+from nanowakeword.errors import ConfigError
+from steps.clippack import Kind, Split
+from steps.tts.engine import Engine, Request, Voice
+
+__all__ = ["SPLITS", "SPLIT_SHARES", "Texts", "allot", "deal", "plan_clips", "split_voices"]
+
+Item = TypeVar("Item")
+
+SPLITS: Final[tuple[Split, ...]] = get_args(Split)
+SPLIT_SHARES: Final[dict[Split, float]] = {"train": 0.7, "validation": 0.1, "calibration": 0.1, "test": 0.1}
+# In the order in which voices are dealt out: whoever has one voice trains with it, whoever has nine is in every split.
+_DEAL: Final[tuple[Split, ...]] = (
+    *("train", "train", "validation", "train", "train"),
+    *("calibration", "train", "train", "test", "train"),
+)
+_LONE_WORDS: Final = 3  # a text of so few words is said by itself, slowly
+
+
+@dataclass(frozen=True, kw_only=True)
+class Texts:
+    """What is to be said.
+
+    Attributes:
+        language: of ``positives`` and ``partials``.
+        positives: variants of the phrase.
+        partials: parts of it; those between slashes are phonemes.
+        sentences: anything else.
+        sentence_language: of ``sentences``.
+    """
+
+    language: str
+    positives: Sequence[str]
+    partials: Sequence[str]
+    sentences: Sequence[str]
+    sentence_language: str
+
+
+def plan_clips(
+    texts: Texts,
+    *,
+    counts: Mapping[Kind, int],
+    engines: Mapping[str, Engine],
+    shares: Mapping[str, float],
+    speed: tuple[float, float],
+    seed: int,
+) -> list[Request]:
+    """The clips to speak, the same for the same arguments.
+
+    Args:
+        texts: what may be said.
+        counts: clips of each kind.
+        engines: engines that are there, by name.
+        shares: their weights; engines that are not there are passed over.
+        speed: slowest and fastest rate.
+        seed: of the choices.
+
+    Raises:
+        ConfigError: no engine speaks the language, or the voices do not suffice for all splits.
+    """
+    speakers = {name: split_voices(engines[name], seed=seed) for name in shares if name in engines}
+    sentences = dict(zip(SPLITS, deal(texts.sentences), strict=True))
+    requests: list[Request] = []
+    for kind, total in counts.items():
+        language = texts.sentence_language if kind == "negative" else texts.language
+        for split, n in zip(SPLITS, allot(total, list(SPLIT_SHARES.values())), strict=True):
+            sayable = {"positive": texts.positives, "partial": texts.partials, "negative": sentences[split]}[kind]
+            able = {
+                name: readable
+                for name, by_split in speakers.items()
+                if by_split[split] and engines[name].speaks(language)
+                if (readable := [t for t in sayable if engines[name].reads_phonemes or not t.startswith("/")])
+            }
+            if not able and sayable:
+                raise ConfigError(
+                    "synthesize.engines",
+                    got=f"{', '.join(speakers) or 'none'}, which have no voices in {language} to keep for {split}",
+                    expected="an engine with many voices among them: espeak or kokoro",
+                )
+            for name, n_clips in zip(able, allot(n, [shares[name] for name in able]), strict=True):
+                rng = np.random.default_rng([seed, _number(name), _number(kind), _number(split)])
+                voices = _draw(rng, [voice.name for voice in speakers[name][split]], n_clips)
+                for text, voice in zip(_draw(rng, able[name], n_clips), voices, strict=True):
+                    others = [v.name for v in speakers[name][split]]
+                    blend = (str(rng.choice(others)),) if engines[name].blends else ()
+                    requests.append(
+                        Request(
+                            kind=kind,
+                            text=text,
+                            language=language,
+                            engine=name,
+                            voices=tuple(dict.fromkeys((voice, *blend))),
+                            split=split,
+                            speed=round(_draw_speed(rng, speed, lone=len(text.split()) <= _LONE_WORDS), 3),
+                            seed=int(rng.integers(2**31)),
+                        )
+                    )
+    return requests
+
+
+def split_voices(engine: Engine, *, seed: int) -> dict[Split, list[Voice]]:
+    """Voices of an engine by split: families stay together, groups are spread."""
+    rng = np.random.default_rng([seed, _number(engine.name)])
+    groups: dict[str, dict[str, list[Voice]]] = {}
+    for voice in engine.voices:
+        groups.setdefault(voice.group, {}).setdefault(voice.family, []).append(voice)
+    families = [
+        families[i]
+        for group in groups.values()
+        for families in [list(group.values())]
+        for i in rng.permutation(len(group))
+    ]
+    return {split: sum(part, []) for split, part in zip(SPLITS, deal(families), strict=True)}
+
+
+def deal(items: Sequence[Item]) -> list[list[Item]]:
+    """Items dealt out to the splits, in the order of `SPLITS`."""
+    return [[item for i, item in enumerate(items) if _DEAL[i % len(_DEAL)] == split] for split in SPLITS]
+
+
+def allot(total: int, shares: Sequence[float]) -> list[int]:
+    """Whole numbers in proportion to shares that add up to the total; the largest remainders are rounded up."""
+    if not shares:
+        return []
+    exact = np.asarray(shares) / sum(shares) * total
+    counts = np.floor(exact).astype(int)
+    short = total - int(counts.sum())
+    counts[np.argsort(counts - exact, kind="stable")[:short]] += 1
+    return [int(count) for count in counts]
+
+
+def _draw(rng: np.random.Generator, items: Sequence[str], n: int) -> list[str]:
+    """``n`` items, each as often as the others but for one, in random order within each round."""
+    rounds = -(-n // len(items))
+    return [items[i] for _ in range(rounds) for i in rng.permutation(len(items))][:n]
+
+
+def _draw_speed(rng: np.random.Generator, speed: tuple[float, float], *, lone: bool) -> float:
+    """A rate between the limits.
+
+    People say a lone word slowly: "alexa" takes them 1.0 s (median of 329 recordings), engines 0.55 s. So its duration is
+    drawn evenly, and half the clips are slower than 1.37 times the normal length at the default limits. The rate of
+    running speech is drawn evenly on a logarithmic scale.
+    """
+    slow, fast = speed
+    if lone:
+        return float(1.0 / rng.uniform(1.0 / fast, 1.0 / slow))
+    return float(np.exp(rng.uniform(np.log(slow), np.log(fast))))
+
+
+def _number(name: str) -> int:
+    """A seed from a name, the same in every process."""
+    return zlib.crc32(name.encode())

@@ -1,0 +1,183 @@
+"""Stage ``synthesize``: the phrase, its parts and other sentences in many voices.
+
+The plan (`steps.speech_plan`) is fixed by the settings and the seed; it is spoken in shards of one engine, each in a
+fresh process, and packed in the plan's order. So the same settings and seed give the same bytes, whatever the number of
+workers and however often the run was cut off.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sys
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from nanowakeword.errors import ConfigError
+from nanowakeword.timing import SAMPLE_RATE_HZ
+from steps.clippack import Clip, Split, write_clips
+from steps.phrases import NEGATIVE_LANGUAGE
+from steps.shards import run_shards
+from steps.speech_plan import SPLITS, Texts, plan_clips
+from steps.stage import Context
+from steps.tts.engine import Engine, Request
+from steps.tts.table import ENGINES
+
+__all__ = ["find_engines", "read_texts", "run"]
+
+_COMMAND: Final = (sys.executable, "-m", "steps.tts.worker")
+
+
+def run(context: Context) -> None:
+    """Speak all clips and write them with ``summary.json``."""
+    settings = context.settings.synthesize
+    engines, missing = find_engines(settings.engines)
+    for name, hint in missing.items():
+        context.progress.say(f"without the voices of {name}, the others take its share. {hint}")
+    if not engines:
+        raise ConfigError("synthesize.engines", got=f"none of {', '.join(missing)} installed", expected="at least one")
+    requests = plan_clips(
+        read_texts(context.input("phrases") / "phrases.json"),
+        counts={"positive": settings.positives, "partial": settings.partials, "negative": settings.negatives},
+        engines=engines,
+        shares=settings.engines,
+        speed=settings.speed,
+        seed=context.settings.seed,
+    )
+    shards = _shard(requests, engines=engines, seed=context.settings.seed)
+    spoken = 0
+
+    def count(name: str) -> None:
+        nonlocal spoken
+        spoken += len(shards[name].places)
+        context.progress.update(spoken, len(requests), unit="clips", note=shards[name].engine)
+
+    jobs = {name: part.job for name, part in shards.items()}
+    paths = run_shards(_COMMAND, jobs, folder=context.checkpoints, workers=settings.workers, done=count)
+    spoken_clips: list[tuple[Clip, npt.NDArray[np.int16]]] = []
+    refused: Counter[str] = Counter()
+    for request, samples in zip(requests, _collect(shards, paths, n=len(requests)), strict=True):
+        if len(samples):
+            spoken_clips.append((_describe(request, n_samples=len(samples)), samples))
+        else:
+            refused[request.engine] += 1
+    if refused:
+        context.progress.say(f"left out as silent or implausibly long or short: {_listed(refused)}")
+    write_clips(context.out, spoken_clips)
+    summary = {
+        "clips": Counter(clip.engine for clip, _ in spoken_clips),
+        "kinds": Counter(f"{clip.kind} {clip.split}" for clip, _ in spoken_clips),
+        "refused": refused,
+        "missing": missing,
+        "licences": sorted({clip.licence for clip, _ in spoken_clips}),
+        "voices": {split: _voices(requests, split) for split in SPLITS},
+        "seconds": round(sum(clip.n_samples for clip, _ in spoken_clips) / SAMPLE_RATE_HZ, 1),
+    }
+    (context.out / "summary.json").write_text(
+        json.dumps(summary, ensure_ascii=False, indent=2) + "\n", encoding="utf-8"
+    )
+    shutil.rmtree(context.checkpoints)
+
+
+def find_engines(wanted: Iterable[str]) -> tuple[dict[str, Engine], dict[str, str]]:
+    """The engines that are there, and for those that are not how to install them."""
+    hints = {name: ENGINES[name].missing() for name in wanted}
+    return (
+        {name: ENGINES[name] for name, hint in hints.items() if hint is None},
+        {name: hint for name, hint in hints.items() if hint is not None},
+    )
+
+
+def read_texts(path: Path) -> Texts:
+    """Read ``phrases.json``, which a person may have edited.
+
+    Raises:
+        ConfigError: it is no JSON, or a list is missing or has something else than texts in it.
+    """
+    try:
+        document: Any = json.loads(path.read_text("utf-8"))
+        lists = {key: list(document[key]) for key in ("positives", "partials", "sentences")}
+        if not all(isinstance(text, str) and text.strip() for texts in lists.values() for text in texts):
+            raise TypeError
+        return Texts(language=str(document["language"]), sentence_language=NEGATIVE_LANGUAGE, **lists)
+    except (ValueError, KeyError, TypeError):
+        raise ConfigError(
+            f"{path} is not as stage phrases writes it",
+            expected='lists of texts "positives", "partials" and "sentences", and "language"',
+            hint="Mend it, or run: dvc repro --force phrases",
+        ) from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Shard:
+    """What one process speaks.
+
+    Attributes:
+        engine: who speaks.
+        places: where its clips belong in the plan.
+        job: the worker's input.
+    """
+
+    engine: str
+    places: list[int]
+    job: bytes
+
+
+def _shard(requests: Sequence[Request], *, engines: Mapping[str, Engine], seed: int) -> dict[str, _Shard]:
+    """Cut a plan into shards by name, slow engines first, so that no worker is left with them at the end."""
+    shards: dict[str, _Shard] = {}
+    for engine in sorted(engines.values(), key=lambda engine: engine.shard_clips):
+        places = [i for i, request in enumerate(requests) if request.engine == engine.name]
+        for index, start in enumerate(range(0, len(places), engine.shard_clips)):
+            part = places[start : start + engine.shard_clips]
+            rng = np.random.default_rng([seed, zlib.crc32(engine.name.encode()), index])
+            document = {
+                "engine": engine.name,
+                "seed": int(rng.integers(2**31)),
+                "requests": [asdict(requests[i]) for i in part],
+            }
+            job = json.dumps(document, ensure_ascii=False).encode()
+            name = f"{engine.name}-{index:05d}-{hashlib.sha256(job).hexdigest()[:16]}.npz"
+            shards[name] = _Shard(engine=engine.name, places=part, job=job)
+    return shards
+
+
+def _collect(shards: Mapping[str, _Shard], paths: Mapping[str, Path], *, n: int) -> list[npt.NDArray[np.int16]]:
+    """Clips out of the shards, in the plan's order; those that were refused are empty."""
+    clips = [np.zeros(0, np.int16)] * n
+    for name, part in shards.items():
+        with np.load(paths[name], allow_pickle=False) as archive:
+            ends = np.cumsum(archive["lengths"])
+            for place, samples in zip(part.places, np.split(archive["audio"], ends[:-1]), strict=True):
+                clips[place] = samples
+    return clips
+
+
+def _describe(request: Request, *, n_samples: int) -> Clip:
+    return Clip(
+        kind=request.kind,
+        text=request.text,
+        engine=request.engine,
+        voice="+".join(request.voices),
+        split=request.split,
+        speed=request.speed,
+        licence=ENGINES[request.engine].licence,
+        n_samples=n_samples,
+    )
+
+
+def _voices(requests: Sequence[Request], split: Split) -> list[str]:
+    """Speakers of a split, with their engines."""
+    return sorted({f"{r.engine} {voice}" for r in requests if r.split == split for voice in r.voices})
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{n} of {name}" for name, n in sorted(counts.items()))
