@@ -15,6 +15,36 @@ from models.streaming import split_state
 __all__ = ["Gru"]
 
 
+@torch.library.custom_op("nanowakeword::gru_stream", mutates_args=())
+def gru_stream(
+    x: Tensor, hidden: Tensor, weight_ih: Tensor, weight_hh: Tensor, bias_ih: Tensor, bias_hh: Tensor
+) -> tuple[Tensor, Tensor]:
+    """One layer over some steps, as an operator of its own.
+
+    Torch exports its GRU as a loop of small operators; this one becomes the single GRU operator of ONNX
+    (``steps/onnx_files.py``).
+
+    Args:
+        x: ``[b, t, f]``.
+        hidden: ``[b, h]``, before the first step.
+        weight_ih: ``[3*h, f]``, gates in torch's order: reset, update, new.
+        weight_hh: ``[3*h, h]``.
+        bias_ih: ``[3*h]``.
+        bias_hh: ``[3*h]``.
+
+    Returns:
+        Outputs ``[b, t, h]`` and the hidden state after the last step, ``[b, h]``.
+    """
+    weights = [weight_ih, weight_hh, bias_ih, bias_hh]
+    y, last = torch.gru(x, hidden.unsqueeze(0).contiguous(), weights, True, 1, 0.0, False, False, True)
+    return y, last.squeeze(0)
+
+
+@gru_stream.register_fake
+def _(x: Tensor, hidden: Tensor, *weights: Tensor) -> tuple[Tensor, Tensor]:
+    return x.new_empty(x.shape[0], x.shape[1], hidden.shape[1]), torch.empty_like(hidden)
+
+
 class Gru(nn.Module):
     """An ensemble of equal, independent recurrent networks.
 
@@ -60,10 +90,10 @@ class Gru(nn.Module):
         x = self._stack(features)
         logits, nexts = [], []
         for cell, out, hidden, pooled in zip(self.cells, self.outs, parts[::2], parts[1::2], strict=True):
-            y, last = cell(x, hidden.unsqueeze(0))  # [b, k * per_hop, h], [1, b, h]
+            y, last = gru_stream(x, hidden, cell.weight_ih_l0, cell.weight_hh_l0, cell.bias_ih_l0, cell.bias_hh_l0)
             windows, line = pool_stream(y.transpose(1, 2), pooled, frames_per_hop=self._per_hop)
             logits.append(out(windows.transpose(1, 2)).squeeze(2))  # [b, k]
-            nexts += [last.squeeze(0), line.flatten(1)]
+            nexts += [last, line.flatten(1)]
         return torch.stack(logits).mean(dim=0), torch.cat(nexts, dim=1)
 
     def score_window(self, features: Tensor) -> Tensor:

@@ -12,9 +12,11 @@ from typing import Any, Final
 
 import onnx
 import torch
+from onnxscript import opset18 as op
 from torch import Tensor, nn
 from torch.export import Dim
 
+import models.gru  # noqa: F401  # defines the operator that is translated below
 from nanowakeword.card import CARD_KEY
 from nanowakeword.timing import HOP_SAMPLES
 
@@ -99,6 +101,7 @@ def _export(
             opset_version=opset,
             dynamo=True,
             external_data=False,
+            custom_translation_table={torch.ops.nanowakeword.gru_stream.default: _onnx_gru},
             verbose=False,
         )
     assert program is not None  # noqa: S101  # only None with dynamo=False
@@ -108,6 +111,27 @@ def _export(
     _forget_source(model)
     onnx.checker.check_model(model, full_check=True)
     path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def _onnx_gru(x: Any, hidden: Any, weight_ih: Any, weight_hh: Any, bias_ih: Any, bias_hh: Any) -> tuple[Any, Any]:
+    """`models.gru.gru_stream` as the GRU operator of ONNX, whose gates are in the order update, reset, new."""
+
+    def reorder(gates: Any) -> Any:
+        reset, update, new = op.Split(gates, num_outputs=3, axis=0)
+        return op.Concat(update, reset, new, axis=0)
+
+    first = op.Constant(value_ints=[0])
+    y, last = op.GRU(
+        op.Transpose(x, perm=[1, 0, 2]),  # [t, b, f]
+        op.Unsqueeze(reorder(weight_ih), first),
+        op.Unsqueeze(reorder(weight_hh), first),
+        op.Unsqueeze(op.Concat(reorder(bias_ih), reorder(bias_hh), axis=0), first),
+        None,
+        op.Unsqueeze(hidden, first),
+        hidden_size=weight_hh.shape[1],
+        linear_before_reset=1,
+    )
+    return op.Transpose(op.Squeeze(y, op.Constant(value_ints=[1])), perm=[1, 0, 2]), op.Squeeze(last, first)
 
 
 def _forget_source(model: onnx.ModelProto) -> None:

@@ -122,7 +122,7 @@ def train_head(head: Head, job: TrainingJob, *, progress: Progress) -> list[dict
         schedule.step()
         ema.update_parameters(network)
         sampler.update(rows, losses.detach().numpy())
-        loss = float(losses.mean())
+        loss = float(losses.detach().mean())
         smooth_loss = loss if smooth_loss is None else 0.98 * smooth_loss + 0.02 * loss
         step += 1
 
