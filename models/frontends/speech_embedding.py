@@ -64,8 +64,6 @@ class SpeechEmbedding(FrontEndModule):
                 self._states.append((weight.shape[1], 2, n_bands))
             n_bands //= _POOLS.get(index, (1, 1))[1]
         self.state_size = sum(math.prod(shape) for shape in self._states)
-        self.least: Tensor
-        self.register_buffer("least", torch.tensor(_LEAST))
 
     def forward(self, audio: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Audio ``[b, 1280*k]`` at int16 scale -> embeddings ``[b, k, 96]``."""
@@ -86,4 +84,4 @@ class SpeechEmbedding(FrontEndModule):
         x = F.conv2d(x, self.weights[index], self.biases[index], padding=(0, bands // 2))
         if index in _POOLS:
             x = F.max_pool2d(x, _POOLS[index])  # before the activation, which is monotonic, it leaves less to activate
-        return torch.maximum(F.leaky_relu(x, _SLOPE), self.least) if index < len(_KERNELS) - 1 else x
+        return F.leaky_relu(x, _SLOPE).clamp(min=_LEAST) if index < len(_KERNELS) - 1 else x
