@@ -18,17 +18,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import onnxruntime as ort
 
+from nanowakeword.arrays import Floats, Samples
 from nanowakeword.card import CARD_KEY, ModelCard
 from nanowakeword.errors import AudioError, ConfigError, ModelError
 from nanowakeword.timing import HOP_SAMPLES
 
-__all__ = ["Floats", "Graph", "Samples"]
-
-Samples = npt.NDArray[np.int16]
-Floats = npt.NDArray[np.float32]
+__all__ = ["Graph"]
 
 _INPUTS: Final = {"audio": ("tensor(int16)", 2), "state": ("tensor(float)", 2)}
 _OUTPUTS: Final = {

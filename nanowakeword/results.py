@@ -63,7 +63,7 @@ class DetectionResult:
         """Whether a model fired in this chunk: once per phrase, not once per hop."""
         return bool(self.detections)
 
-    def get(self, model: str, default: float | None = None) -> float | None:
+    def get(self, model: str, default: float = 0.0) -> float:
         """Score of a model by its name, or the default for an unknown name."""
         return self.scores.get(model, default)
 
