@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,8 @@ __all__ = ["Clip", "ClipPack", "write_clips"]
 
 Split = Literal["train", "validation", "calibration", "test"]
 Kind = Literal["positive", "partial", "negative"]
+
+_AGAIN: Final = "Delete the folder and run the stage again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,18 +77,26 @@ class ClipPack:
 
     Args:
         folder: where they were written.
+
+    Raises:
+        StorageError: a file is missing or damaged.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.clips = [Clip(**json.loads(line)) for line in (folder / "clips.jsonl").read_text("utf-8").splitlines()]
-        self._audio: npt.NDArray[np.int16] = np.load(folder / "audio.npy", mmap_mode="r", allow_pickle=False)
+        try:
+            # Not splitlines(), which also cuts at line separators that JSON leaves as they are.
+            lines = (folder / "clips.jsonl").read_text("utf-8").split("\n")[:-1]
+            self.clips = [Clip(**json.loads(line)) for line in lines]
+            self._audio: npt.NDArray[np.int16] = np.load(folder / "audio.npy", mmap_mode="r", allow_pickle=False)
+        except (OSError, EOFError, ValueError, TypeError) as error:
+            raise StorageError(f"{folder} is damaged: {error}", hint=_AGAIN) from None
         self._starts = np.concatenate([[0], np.cumsum([c.n_samples for c in self.clips], dtype=np.int64)])
-        if self._starts[-1] != len(self._audio):
+        if self._audio.dtype != np.int16 or self._audio.shape != (self._starts[-1],):
             raise StorageError(
                 f"{folder} is damaged",
-                got=f"{len(self._audio)} samples",
-                expected=int(self._starts[-1]),
-                hint="Delete the folder and run the stage again",
+                got=f"{self._audio.dtype} samples of shape {self._audio.shape}",
+                expected=f"int16 ({self._starts[-1]},)",
+                hint=_AGAIN,
             )
 
     def __len__(self) -> int:

@@ -32,6 +32,8 @@ class Progress:
         self._stage = stage
         self._started = time.monotonic()
         self._last_shown = float("-inf")
+        self._base = (0, self._started)
+        self._last_done: int | None = None
         self._width = 0
         file = os.environ.get(PROGRESS_FILE_VARIABLE)
         self._file = Path(file) if file else None
@@ -39,22 +41,27 @@ class Progress:
     def update(self, done: int, total: int, *, unit: str, note: str = "") -> None:
         """Report ``done`` of ``total`` units, for example clips or steps, with a short note such as a loss."""
         now = time.monotonic()
+        if self._last_done is None or done < self._last_done:
+            # The speed counts from here: not what an interrupted run had done before, nor another piece of work.
+            self._base = (done, now)
+        self._last_done = done
         terminal = sys.stderr.isatty()
         period = _TERMINAL_PERIOD_S if terminal else _LOG_PERIOD_S
         if done < total and now - self._last_shown < period:
             return
         self._last_shown = now
-        seconds = now - self._started
-        rate = done / seconds if seconds > 0 else 0.0
-        left = f", {(total - done) / rate:.0f} s left" if rate and done < total else ""
-        line = f"{self._stage}: {done}/{total} {unit}, {rate:.1f}/s{left}{'  ' + note if note else ''}"
+        base_done, base_s = self._base
+        rate = (done - base_done) / (now - base_s) if now > base_s else 0.0
+        speed = f", {rate:.1f}/s" if rate > 0 else ""
+        left = f", {(total - done) / rate:.0f} s left" if rate > 0 and done < total else ""
+        line = f"{self._stage}: {done}/{total} {unit}{speed}{left}{'  ' + note if note else ''}"
         self._show(line, final=done >= total, terminal=terminal)
-        self._report(done=done, total=total, unit=unit, note=note, seconds=round(seconds, 3))
+        self._report(done=done, total=total, unit=unit, note=note)
 
     def say(self, note: str) -> None:
         """Tell something once, for example that an engine is missing."""
         self._show(f"{self._stage}: {note}", final=True, terminal=sys.stderr.isatty())
-        self._report(done=0, total=0, unit="", note=note, seconds=round(time.monotonic() - self._started, 3))
+        self._report(done=0, total=0, unit="", note=note)
 
     def _show(self, line: str, *, final: bool, terminal: bool) -> None:
         if terminal:
@@ -64,7 +71,9 @@ class Progress:
             sys.stderr.write(line + "\n")
         sys.stderr.flush()
 
-    def _report(self, **fields: object) -> None:
+    def _report(self, *, done: int, total: int, unit: str, note: str) -> None:
         if self._file is not None:
+            seconds = round(time.monotonic() - self._started, 3)
+            entry = {"stage": self._stage, "done": done, "total": total, "unit": unit, "note": note, "seconds": seconds}
             with self._file.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps({"stage": self._stage, **fields}, ensure_ascii=False) + "\n")
+                stream.write(json.dumps(entry, ensure_ascii=False) + "\n")

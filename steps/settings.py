@@ -11,7 +11,7 @@ import unicodedata
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -20,6 +20,14 @@ from nanowakeword.timing import HOP_S
 
 __all__ = ["Section", "Settings", "load_settings", "parse_settings"]
 
+
+def _pair(value: object) -> object:
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise ValueError(f"got {value!r}; expected two numbers, [low, high]")
+    return tuple(value)
+
+
+Range = Annotated[tuple[float, float], BeforeValidator(_pair)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
@@ -72,7 +80,7 @@ class Wakeword(Section):
     @property
     def file_name(self) -> str:
         """Name of the model's files, without an ending."""
-        return self.name or re.sub(r"\W+", "_", self.phrase.lower()).strip("_")
+        return self.name or re.sub(r"[ '-]+", "_", self.phrase.lower()).strip("_")
 
 
 class Phrases(Section):
@@ -89,7 +97,7 @@ class Synthesize(Section):
     partials: Count
     negatives: Positive
     engines: dict[ENGINES, Annotated[float, Field(gt=0.0)]] = Field(min_length=1)
-    speed: tuple[float, float] = Field(strict=False)
+    speed: Range
     workers: Positive
 
     @field_validator("speed")
@@ -132,7 +140,7 @@ class Augment(Section):
     noise: Positive
     room_share: Share
     noise_share: Share
-    snr_db: tuple[float, float] = Field(strict=False)
+    snr_db: Range
     workers: Positive
 
     @field_validator("window_s")
@@ -330,7 +338,9 @@ def _explain(item: Any) -> str:
         return message if where == "settings" else f"{where}: {message}"
     if item["type"] == "model_type":
         return f"{where}: got {item['input']!r}; expected the settings {', '.join(_known_keys(item['loc']))}"
-    return f"{where}: got {item['input']!r}; expected {message.removeprefix('Input should be ')}"
+    if message.startswith("Input should be "):
+        message = f"expected {message.removeprefix('Input should be ')}"
+    return f"{where}: got {item['input']!r}; {message[0].lower()}{message[1:]}"
 
 
 def _known_keys(location: tuple[Any, ...]) -> list[str]:
