@@ -1,0 +1,106 @@
+"""Servers of the test process, and a client that speaks the bare protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Self
+
+import grpc
+import numpy as np
+import numpy.typing as npt
+
+from nanowakeword.v1 import wakeword_pb2 as pb
+from nanowakeword.v1.wakeword_pb2_grpc import WakeWordServiceStub
+from serving.config import ServerConfig
+from serving.engine import Engine
+from serving.server import Server
+
+TIMEOUT_S = 10.0
+
+
+class LoopThread:
+    """An event loop in a thread."""
+
+    def __enter__(self) -> Self:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="server loop", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(TIMEOUT_S)
+        self._loop.close()
+
+    def start(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Start a coroutine; its future."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
+    def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Run a coroutine; its result."""
+        return self.start(coroutine).result(TIMEOUT_S)
+
+
+class RunningServer:
+    """A server on a free port."""
+
+    def __init__(self, loop: LoopThread, **settings: Any) -> None:
+        self._loop = loop
+        self.config = ServerConfig(**{"port": 0, **settings})
+        self.engine = Engine.load(self.config.models, threshold=self.config.threshold, threads=self.config.threads)
+
+    def __enter__(self) -> Self:
+        async def build() -> tuple[Server, int]:
+            server = Server(self.config, engine=self.engine)
+            return server, await server.start()
+
+        self.server, self.port = self._loop.run(build())
+        self.address = f"127.0.0.1:{self.port}"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop(drain_s=0.0).result(TIMEOUT_S)
+        self.engine.close()
+
+    def stop(self, *, drain_s: float) -> Any:
+        """Begin to stop; a future."""
+        return self._loop.start(self.server.stop(drain_s=drain_s))
+
+    @contextmanager
+    def stub(self) -> Iterator[Any]:
+        """A stub of the service, on a connection of its own."""
+        with grpc.insecure_channel(self.address, options=[("grpc.enable_http_proxy", 0)]) as channel:
+            yield WakeWordServiceStub(channel)  # type: ignore[no-untyped-call]
+
+    def talk(self, requests: Iterable[pb.DetectRequest]) -> list[pb.DetectResponse]:
+        """All answers to a whole stream."""
+        with self.stub() as stub:
+            return list(stub.Detect(iter(requests), timeout=TIMEOUT_S))
+
+
+def config(*models: pb.ModelSelection, output: pb.DetectOutput = pb.DETECT_OUTPUT_DETECTIONS) -> pb.DetectRequest:
+    """The first message of a stream."""
+    return pb.DetectRequest(config=pb.DetectConfig(models=models, output=output))
+
+
+def audio(samples: npt.NDArray[np.int16], *, sequence: int | None = None) -> pb.DetectRequest:
+    """A later message of a stream."""
+    return pb.DetectRequest(audio=pb.AudioChunk(sequence=sequence, pcm_s16le=samples.astype("<i2").tobytes()))
+
+
+def pieces(samples: npt.NDArray[np.int16], size: int) -> Iterator[npt.NDArray[np.int16]]:
+    """Cut a recording."""
+    for start in range(0, len(samples), size):
+        yield samples[start : start + size]
+
+
+def wait_for(condition: Callable[[], bool], *, timeout_s: float = TIMEOUT_S) -> None:
+    """Wait until a condition holds."""
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
