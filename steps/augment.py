@@ -1,0 +1,207 @@
+"""Stage augment: windows as a microphone would have recorded them, rendered from clips and real recordings.
+
+    windows.zarr    groups train and validation; rows: audio int16 [n, samples], label, pool, word_start, word_end, clip
+    recipes.jsonl   one line per window, in the same order: what was mixed, and how
+    summary.json    windows by split and form, and what was left out
+
+For each clip of the phrase there are ``copies`` windows, each ending 0 to 250 ms after the word does; one window in ten
+more ends within the word; each partial phrase has ``copies`` windows. Validation is made the same way from its own
+voices, with an eighth of the negatives. Clips longer than a window are left out: the phrase is never cut.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections import Counter, deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from nanowakeword.errors import ConfigError
+from nanowakeword.timing import SAMPLE_RATE_HZ
+from steps.clippack import ClipPack
+from steps.lifeline import die_with_parent
+from steps.recordings import load_recordings
+from steps.settings import Augment
+from steps.sources import Sources
+from steps.stage import Context
+from steps.store import RowWriter
+from steps.windows import POOLS, SPLITS, Form, Plan, Split, Window, WindowRenderer
+
+__all__ = ["plan_windows", "run"]
+
+_CUTS_PER_PHRASE: Final = 0.1
+_VALIDATION_SHARE: Final = 0.125
+# A few real recordings of the phrase are worth many windows, but not more than all synthetic ones.
+_RECORDING_COPIES: Final = 40
+# Of the windows of other speech: cropped anywhere, the end of an utterance, a lone word.
+_SPEECH_FORMS: Final[dict[Form, float]] = {"running": 0.5, "ending": 0.25, "piece": 0.25}
+_BLOCK: Final = 64
+
+_Block = tuple[Split, list[Plan]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Kit:
+    """All that a process needs to render any window."""
+
+    clips: Path
+    corpus: Path
+    phrase: str
+    seed: int
+    settings: Augment
+
+    def renderers(self) -> dict[Split, WindowRenderer]:
+        """A renderer for each split."""
+        pack, recordings = ClipPack(self.clips), load_recordings(self.corpus)
+        return {
+            split: WindowRenderer(
+                Sources(pack, split=split, recordings=[r for r in recordings if r.split == split], phrase=self.phrase),
+                split=split,
+                seed=self.seed,
+                n_samples=_window_samples(self.settings),
+                room_share=self.settings.room_share,
+                noise_share=self.settings.noise_share,
+                snr_db=self.settings.snr_db,
+            )
+            for split in SPLITS
+        }
+
+
+def run(context: Context) -> None:
+    """Plan the windows, render them in processes, write them in order."""
+    settings = context.settings.augment
+    kit = _Kit(
+        clips=context.input("synthesize"),
+        corpus=context.input("corpus"),
+        phrase=context.settings.wakeword.phrase,
+        seed=context.settings.seed,
+        settings=settings,
+    )
+    blocks: list[_Block] = []
+    left_out = 0
+    for split, renderer in kit.renderers().items():
+        plans, skipped = plan_windows(renderer.sources, settings, is_validation=split == "validation")
+        blocks += [(split, plans[i : i + _BLOCK]) for i in range(0, len(plans), _BLOCK)]
+        left_out += skipped
+    if left_out:
+        context.progress.say(f"left out {left_out} clips longer than augment.window_s, {settings.window_s:g} s")
+
+    total, done = sum(len(plans) for _, plans in blocks), 0
+    forms: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
+    with (
+        RowWriter(context.out / "windows.zarr") as store,
+        (context.out / "recipes.jsonl").open("w", encoding="utf-8") as recipes,
+    ):
+        for split in SPLITS:
+            store.attributes[split] = {"pools": list(POOLS), "sample_rate_hz": SAMPLE_RATE_HZ}
+        for (split, _), windows in zip(blocks, _render(blocks, kit), strict=True):
+            _append(store, split, windows)
+            recipes.writelines(json.dumps(window.recipe, ensure_ascii=False) + "\n" for window in windows)
+            forms[split].update(window.plan.form for window in windows)
+            done += len(windows)
+            context.progress.update(done, total, unit="windows")
+    summary = {"windows": forms, "clips_left_out": left_out}
+    (context.out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+
+
+def plan_windows(sources: Sources, settings: Augment, *, is_validation: bool) -> tuple[list[Plan], int]:
+    """What windows a split gets.
+
+    Args:
+        sources: of the split.
+        settings: of the stage.
+        is_validation: whether to make an eighth of the negatives.
+
+    Returns:
+        The plans, and the number of clips too long for a window.
+
+    Raises:
+        ConfigError: all clips of the phrase are longer than a window.
+    """
+    n_samples = _window_samples(settings)
+    phrases, partials = sources.fitting(sources.phrases, n_samples), sources.fitting(sources.partials, n_samples)
+    if not phrases:
+        raise ConfigError(
+            "augment.window_s is shorter than every clip of the phrase", got=settings.window_s, hint="Make it longer"
+        )
+    share = _VALIDATION_SHARE if is_validation else 1.0
+    plans: list[Plan] = []
+
+    def add(form: Form, **facts: Any) -> None:
+        plans.append(Plan(index=len(plans), form=form, **facts))
+
+    spoken = phrases * settings.copies
+    for clip in spoken:
+        add("phrase", clip=clip)
+    recorded = sources.spoken
+    for _ in range(min(_RECORDING_COPIES, len(spoken) // max(1, len(recorded)))):
+        for recording in recorded:
+            add("phrase", recording=recording)
+    for clip in spoken[:: round(1.0 / _CUTS_PER_PHRASE)]:
+        add("cut", clip=clip)
+    for clip in partials * settings.copies:
+        add("partial", clip=clip)
+    for form, part in _SPEECH_FORMS.items():
+        for _ in range(round(settings.negatives * share * part)):
+            add(form)
+    for _ in range(round(settings.noise * share)):
+        add("noise")
+    return plans, len(sources.phrases) - len(phrases) + len(sources.partials) - len(partials)
+
+
+def _window_samples(settings: Augment) -> int:
+    return round(settings.window_s * SAMPLE_RATE_HZ)
+
+
+def _append(store: RowWriter, split: Split, windows: list[Window]) -> None:
+    """Write one block of rows."""
+    pools = np.array([window.plan.pool for window in windows], np.int8)
+    store.append(f"{split}/audio", np.stack([window.audio for window in windows]))
+    store.append(f"{split}/pool", pools)
+    store.append(f"{split}/label", (pools == POOLS.index("positive")).astype(np.int8))
+    store.append(f"{split}/word_start", np.array([window.word_start for window in windows], np.int32))
+    store.append(f"{split}/word_end", np.array([window.word_end for window in windows], np.int32))
+    store.append(f"{split}/clip", np.array([window.clip for window in windows], np.int32))
+
+
+def _render(blocks: list[_Block], kit: _Kit) -> Iterator[list[Window]]:
+    """Windows of the blocks, in order; only a few blocks are ever in memory."""
+    workers = min(kit.settings.workers, len(blocks))
+    if workers == 1:
+        renderers = kit.renderers()
+        yield from ([renderers[split].render(plan) for plan in plans] for split, plans in blocks)
+        return
+    executor = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start_worker, initargs=(kit,))
+    waiting: deque[Future[list[Window]]] = deque()
+    left = iter(blocks)
+    try:
+        while True:
+            waiting.extend(executor.submit(_work, block) for block in islice(left, 2 * workers - len(waiting)))
+            if not waiting:
+                return
+            yield waiting.popleft().result()
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+_renderers: dict[Split, WindowRenderer] = {}
+
+
+def _start_worker(kit: _Kit) -> None:
+    """Workers leave Ctrl-C to the parent, and do not outlive it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    die_with_parent()
+    _renderers.update(kit.renderers())
+
+
+def _work(block: _Block) -> list[Window]:
+    split, plans = block
+    return [_renderers[split].render(plan) for plan in plans]

@@ -1,0 +1,1 @@
+"""Augmentations: a table, and one file for each."""

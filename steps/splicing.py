@@ -1,0 +1,55 @@
+"""Cutting and joining sounds."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from nanowakeword.timing import SAMPLE_RATE_HZ
+from steps.decibels import Audio, gain
+
+__all__ = ["add_at", "cut_piece", "trim"]
+
+_FRAME_SAMPLES: Final = SAMPLE_RATE_HZ // 100
+_FADE_SAMPLES: Final = SAMPLE_RATE_HZ // 200
+_SEARCH_FRAMES: Final = 20
+_TRIM_DB: Final = -35.0
+
+
+def add_at(canvas: Audio, sound: Audio, *, start: int) -> None:
+    """Add what of a sound lies within the canvas, in place."""
+    first, end = max(start, 0), min(start + len(sound), len(canvas))
+    if end > first:
+        canvas[first:end] += sound[first - start : end - start]
+
+
+def cut_piece(audio: Audio, rng: np.random.Generator, *, n_samples: int) -> Audio:
+    """A piece of about ``n_samples`` of speech, cut where it is quiet within 0.1 s, and faded."""
+    if len(audio) <= n_samples:
+        return audio
+    energy = _frame_energy(audio)
+
+    def quietest(near: int) -> int:
+        first = max(0, near // _FRAME_SAMPLES - _SEARCH_FRAMES // 2)
+        return (first + int(np.argmin(energy[first : first + _SEARCH_FRAMES]))) * _FRAME_SAMPLES
+
+    start = quietest(int(rng.integers(0, len(audio) - n_samples)))
+    piece = audio[start : max(quietest(start + n_samples), start + n_samples // 2)].copy()
+    fade = np.linspace(0.0, 1.0, min(_FADE_SAMPLES, len(piece)), dtype=np.float32)
+    piece[: len(fade)] *= fade
+    piece[len(piece) - len(fade) :] *= fade[::-1]
+    return piece
+
+
+def trim(audio: Audio) -> Audio:
+    """A recorded word without what surrounds it: from the first to the last 10 ms above -35 dB of the loudest."""
+    energy = _frame_energy(audio)
+    loud = np.flatnonzero(energy > energy.max(initial=0.0) * gain(_TRIM_DB) ** 2)
+    return audio[loud[0] * _FRAME_SAMPLES : (loud[-1] + 1) * _FRAME_SAMPLES] if len(loud) else audio
+
+
+def _frame_energy(audio: Audio) -> Audio:
+    frames = audio[: len(audio) // _FRAME_SAMPLES * _FRAME_SAMPLES].reshape(-1, _FRAME_SAMPLES)
+    energy: Audio = np.einsum("ij,ij->i", frames, frames)
+    return energy
