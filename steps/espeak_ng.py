@@ -118,7 +118,7 @@ def languages() -> dict[str, str]:
 
 
 def phonemes(text: str, *, language: str) -> list[list[str]]:
-    """IPA of a text: words, each a list of phonemes such as ``ˈeɪ``, its stress mark in front.
+    """IPA of a text: words, each a list of phonemes a stress mark in front of it.
 
     Args:
         text: in the language's script; punctuation is dropped.
@@ -137,10 +137,9 @@ def phonemes(text: str, *, language: str) -> list[list[str]]:
     while position.value:
         ipa: bytes | None = library.c.espeak_TextToPhonemes(ctypes.byref(position), _UTF8, _IPA | ord("_") << 8)
         # "(en)" and the like mark a switch to another language's rules.
-        for word in re.sub(r"\([^)]*\)", "", (ipa or b"").decode()).split():
-            if found := [phoneme for phoneme in word.split("_") if phoneme]:
-                words.append(found)
-    return words
+        text_of_clause = re.sub(r"\([^)]*\)", "", (ipa or b"").decode())
+        words += [[phoneme for phoneme in word.split("_") if phoneme] for word in text_of_clause.split()]
+    return [word for word in words if word]
 
 
 def speak(

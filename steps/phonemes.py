@@ -4,6 +4,8 @@ A text between slashes, such as ``/ɐlˈɛ/``, is phonemes in espeak-ng's IPA, w
 words. The tables cover English, the only language whose engines read phonemes.
 """
 
+# ruff: noqa: RUF001, RUF002 -- the letters of IPA look like others
+
 from __future__ import annotations
 
 import re
@@ -12,27 +14,29 @@ from typing import Final
 
 __all__ = ["bare", "between_slashes", "has_vowel", "kokoro_symbols", "mnemonics", "of_text"]
 
+
+def _table(pairs: str) -> dict[str, str]:
+    """A table from ``"x y, z w"``."""
+    return dict(pair.split() for pair in pairs.split(","))
+
+
 _STRESS: Final = "ˈˌ"
 _VOWELS: Final = frozenset("aeiouyæøœɐɑɒɔəɘɚɛɜɝɞɤɨɪɯɵɶʉʊʌʏᵻ\u0329")
 
 # IPA to espeak-ng's mnemonics, read off 13,000 words in five accents of English. A mnemonic is an abstract phoneme, so
 # that American IPA comes out Scottish in a Scottish voice.
-_MNEMONICS: Final = {
-    **{symbol: symbol for symbol in "bdfhijklmnpstvwz"},
-    **{"r": "r", "ɡ": "g", "ɹ": "r", "ɾ": "t#", "ŋ": "N", "ð": "D", "θ": "T", "ʃ": "S", "ʒ": "Z", "ʔ": "?", "n̩": "n-"},
-    **{"tʃ": "tS", "dʒ": "dZ", "əl": "@L", "a": "a", "æ": "a", "ɐ": "a#", "ə": "@", "ɚ": "3", "ɛ": "E", "ɪ": "I"},
-    **{"ᵻ": "I#", "ɔ": "O2", "ɒ": "0", "ʊ": "U", "ʌ": "V", "ɑː": "0", "iː": "i:", "uː": "u:", "ɔː": "O:", "ɜː": "3:"},
-    **{"aɪ": "aI", "aʊ": "aU", "eɪ": "eI", "ɔɪ": "OI", "oʊ": "oU", "əʊ": "oU", "iə": "i@", "eə": "e@", "ʊə": "U@"},
-    **{"aɪə": "aI@", "aɪɚ": "aI3", "ɑːɹ": "A@", "ɔːɹ": "O@", "ɛɹ": "e@", "ɪɹ": "i@3", "ʊɹ": "U@", "oː": "o@"},
-}
+_MNEMONICS: Final = {symbol: symbol for symbol in "abdfhijklmnprstvwz"} | _table(
+    "ɡ g, ɹ r, ɾ t#, ŋ N, ð D, θ T, ʃ S, ʒ Z, ʔ ?, n̩ n-, tʃ tS, dʒ dZ, əl @L, æ a, ɐ a#, ə @, ɚ 3, ɛ E, ɪ I, ᵻ I#, ɔ O2,"
+    "ɒ 0, ʊ U, ʌ V, ɑː 0, iː i:, uː u:, ɔː O:, ɜː 3:, aɪ aI, aʊ aU, eɪ eI, ɔɪ OI, oʊ oU, əʊ oU, iə i@, eə e@,"
+    "ʊə U@, aɪə aI@, aɪɚ aI3, ɑːɹ A@, ɔːɹ O@, ɛɹ e@, ɪɹ i@3, ʊɹ U@, oː o@"
+)
 _MNEMONIC: Final = re.compile("|".join(sorted(_MNEMONICS, key=len, reverse=True)))
 
 # IPA to the alphabet that Kokoro was trained on: diphthongs and affricates are one symbol.
-_KOKORO: Final = {
-    **{"aɪ": "I", "aʊ": "W", "eɪ": "A", "oʊ": "O", "əʊ": "Q", "ɔɪ": "Y", "dʒ": "ʤ", "tʃ": "ʧ", "əl": "ᵊl", "n̩": "ᵊn"},
-    **{"ɚ": "əɹ", "r": "ɹ", "ɐ": "ə", "x": "k", "ç": "k", "ɬ": "l", "eə": "ɛː"},
-}
-_KOKORO_AMERICAN: Final = {"ɜːɹ": "ɜɹ", "ɜː": "ɜɹ", "ː": ""}
+_KOKORO_BRITISH: Final = _table(
+    "aɪ I, aʊ W, eɪ A, oʊ O, əʊ Q, ɔɪ Y, dʒ ʤ, tʃ ʧ, əl ᵊl, n̩ ᵊn, ɚ əɹ, r ɹ, ɐ ə, x k, ç k, ɬ l, eə ɛː"
+)
+_KOKORO_AMERICAN: Final = _KOKORO_BRITISH | _table("ɜːɹ ɜɹ, ɜː ɜɹ") | {"ː": ""}
 
 
 def of_text(text: str) -> str | None:
@@ -57,17 +61,13 @@ def has_vowel(phonemes: Iterable[str]) -> bool:
 
 def mnemonics(ipa: str) -> str:
     """English IPA as espeak-ng reads it, for example ``[[a#l'E]]``; what the table lacks is left out."""
-    words = []
-    for word in ipa.split():
-        found = []
-        for part in re.split(f"([{_STRESS}])", word):
-            found.append({"ˈ": "'", "ˌ": ","}.get(part) or "".join(_MNEMONICS[m] for m in _MNEMONIC.findall(part)))
-        words.append("".join(found))
-    return f"[[{' '.join(words)}]]"
+    marks = {"ˈ": "'", "ˌ": ","}
+    tokens = re.findall(f"[{_STRESS} ]|{_MNEMONIC.pattern}", ipa)
+    return f"[[{''.join(marks.get(token) or _MNEMONICS.get(token, token) for token in tokens)}]]"
 
 
 def kokoro_symbols(ipa: str, *, british: bool) -> str:
     """English IPA in Kokoro's alphabet, for example ``həlˈO`` for ``həlˈoʊ``."""
-    table = _KOKORO if british else {**_KOKORO_AMERICAN, **_KOKORO}
+    table = _KOKORO_BRITISH if british else _KOKORO_AMERICAN
     symbols = re.compile("|".join(sorted(table, key=len, reverse=True)))
     return symbols.sub(lambda match: table[match.group()], ipa)

@@ -99,8 +99,8 @@ def vary_phrase(phrase: str) -> list[str]:
 def part_phrase(phrase: str, *, language: str) -> list[str]:
     """Parts of a phrase: its words, its beginnings and ends, and its halves the wrong way round.
 
-    None of them sounds like the phrase or contains it. Parts of words are phonemes in English; in other languages, whose
-    engines do not read phonemes, they are letters.
+    None of them sounds like the phrase or contains it. Parts of words are phonemes in English; in other languages,
+    whose engines do not read phonemes, they are letters.
     """
     whole = bare(pronounce(phrase, language=language))
     texts = list(_parts_by_word(phrase.split()))

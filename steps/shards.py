@@ -47,20 +47,23 @@ def run_shards(
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = {name: folder / name for name in jobs}
+    # One thread a process, and our packages importable from any folder.
+    path = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": path}
     running: set[subprocess.Popen[bytes]] = set()
     stopped = threading.Event()
     lock = threading.Lock()
 
     def run(name: str) -> str:
-        if stopped.is_set():
-            return name
         with lock:
-            process = subprocess.Popen(  # noqa: S603 -- our own program, no shell
+            if stopped.is_set():
+                return name
+            process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+                env=environment,
             )
             running.add(process)
         result, words = process.communicate(jobs[name])

@@ -8,7 +8,7 @@ engines with one voice, which goes to training, are heard in training only.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar, get_args
 
@@ -16,6 +16,7 @@ import numpy as np
 
 from nanowakeword.errors import ConfigError
 from steps.clippack import Kind, Split
+from steps.phonemes import of_text
 from steps.tts.engine import Engine, Request, Voice
 
 __all__ = ["SPLITS", "SPLIT_SHARES", "Texts", "allot", "deal", "plan_clips", "split_voices"]
@@ -38,9 +39,9 @@ class Texts:
 
     Attributes:
         language: of ``positives`` and ``partials``.
-        positives: variants of the phrase.
-        partials: parts of it; those between slashes are phonemes.
-        sentences: anything else.
+        positives: variants of the phrase, at least one.
+        partials: parts of it, perhaps none; those between slashes are phonemes.
+        sentences: anything else, at least one.
         sentence_language: of ``sentences``.
     """
 
@@ -62,6 +63,9 @@ def plan_clips(
 ) -> list[Request]:
     """The clips to speak, the same for the same arguments.
 
+    Sentences are dealt out to the splits too, so that a test hears new words in new voices. Partials that no engine can
+    say are left out.
+
     Args:
         texts: what may be said.
         counts: clips of each kind.
@@ -79,38 +83,67 @@ def plan_clips(
     for kind, total in counts.items():
         language = texts.sentence_language if kind == "negative" else texts.language
         for split, n in zip(SPLITS, allot(total, list(SPLIT_SHARES.values())), strict=True):
-            sayable = {"positive": texts.positives, "partial": texts.partials, "negative": sentences[split]}[kind]
-            able = {
-                name: readable
-                for name, by_split in speakers.items()
-                if by_split[split] and engines[name].speaks(language)
-                if (readable := [t for t in sayable if engines[name].reads_phonemes or not t.startswith("/")])
+            texts_of_kind: Sequence[str] = {
+                "positive": texts.positives,
+                "partial": texts.partials,
+                "negative": sentences[split] or texts.sentences,
+            }[kind]
+            sayable = {
+                name: _sayable(texts_of_kind, engines[name]) for name in speakers if engines[name].speaks(language)
             }
-            if not able and sayable:
+            able = [name for name, some in sayable.items() if some and speakers[name][split]]
+            if not able and kind != "partial":
                 raise ConfigError(
                     "synthesize.engines",
-                    got=f"{', '.join(speakers) or 'none'}, which have no voices in {language} to keep for {split}",
-                    expected="an engine with many voices among them: espeak or kokoro",
+                    got=f"{', '.join(speakers)}, without a voice for {language} to keep for {split}",
+                    expected="an engine with many voices among them: espeak, or kokoro for English",
                 )
             for name, n_clips in zip(able, allot(n, [shares[name] for name in able]), strict=True):
-                rng = np.random.default_rng([seed, _number(name), _number(kind), _number(split)])
-                voices = _draw(rng, [voice.name for voice in speakers[name][split]], n_clips)
-                for text, voice in zip(_draw(rng, able[name], n_clips), voices, strict=True):
-                    others = [v.name for v in speakers[name][split]]
-                    blend = (str(rng.choice(others)),) if engines[name].blends else ()
-                    requests.append(
-                        Request(
-                            kind=kind,
-                            text=text,
-                            language=language,
-                            engine=name,
-                            voices=tuple(dict.fromkeys((voice, *blend))),
-                            split=split,
-                            speed=round(_draw_speed(rng, speed, lone=len(text.split()) <= _LONE_WORDS), 3),
-                            seed=int(rng.integers(2**31)),
-                        )
-                    )
+                requests += _plan_part(
+                    n_clips,
+                    kind=kind,
+                    split=split,
+                    language=language,
+                    texts=sayable[name],
+                    engine=engines[name],
+                    voices=[voice.name for voice in speakers[name][split]],
+                    speed=speed,
+                    seed=seed,
+                )
     return requests
+
+
+def _sayable(texts: Sequence[str], engine: Engine) -> list[str]:
+    """The texts that an engine can read."""
+    return [text for text in texts if engine.reads_phonemes or of_text(text) is None]
+
+
+def _plan_part(
+    n: int,
+    *,
+    kind: Kind,
+    split: Split,
+    language: str,
+    texts: Sequence[str],
+    engine: Engine,
+    voices: Sequence[str],
+    speed: tuple[float, float],
+    seed: int,
+) -> Iterator[Request]:
+    """What one engine says of one kind in one split."""
+    rng = np.random.default_rng([seed, _number(engine.name), _number(kind), _number(split)])
+    for text, voice in zip(_draw(rng, texts, n), _draw(rng, voices, n), strict=True):
+        pair = (voice, str(rng.choice(voices))) if engine.blends else (voice,)
+        yield Request(
+            kind=kind,
+            text=text,
+            language=language,
+            engine=engine.name,
+            voices=tuple(dict.fromkeys(pair)),
+            split=split,
+            speed=round(_draw_speed(rng, speed, lone=len(text.split()) <= _LONE_WORDS), 3),
+            seed=int(rng.integers(2**31)),
+        )
 
 
 def split_voices(engine: Engine, *, seed: int) -> dict[Split, list[Voice]]:
@@ -125,7 +158,10 @@ def split_voices(engine: Engine, *, seed: int) -> dict[Split, list[Voice]]:
         for families in [list(group.values())]
         for i in rng.permutation(len(group))
     ]
-    return {split: sum(part, []) for split, part in zip(SPLITS, deal(families), strict=True)}
+    return {
+        split: [voice for family in part for voice in family]
+        for split, part in zip(SPLITS, deal(families), strict=True)
+    }
 
 
 def deal(items: Sequence[Item]) -> list[list[Item]]:
@@ -153,8 +189,8 @@ def _draw(rng: np.random.Generator, items: Sequence[str], n: int) -> list[str]:
 def _draw_speed(rng: np.random.Generator, speed: tuple[float, float], *, lone: bool) -> float:
     """A rate between the limits.
 
-    People say a lone word slowly: "alexa" takes them 1.0 s (median of 329 recordings), engines 0.55 s. So its duration is
-    drawn evenly, and half the clips are slower than 1.37 times the normal length at the default limits. The rate of
+    People say a lone word slowly: "alexa" takes them 1.0 s (median of 329 recordings), engines 0.55 s. So its duration
+    is drawn evenly, which makes half the clips longer than 1.37 times the normal at the default limits. The rate of
     running speech is drawn evenly on a logarithmic scale.
     """
     slow, fast = speed

@@ -16,10 +16,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Final
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
 from nanowakeword.errors import ConfigError
 from nanowakeword.timing import SAMPLE_RATE_HZ
@@ -33,12 +34,25 @@ from steps.tts.table import ENGINES
 
 __all__ = ["find_engines", "read_texts", "run"]
 
+_Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
+class _PhraseFile(BaseModel):
+    """What is read of ``phrases.json``."""
+
+    language: str
+    positives: list[_Text] = Field(min_length=1)
+    partials: list[_Text]
+    sentences: list[_Text] = Field(min_length=1)
+
+
 _COMMAND: Final = (sys.executable, "-m", "steps.tts.worker")
 
 
 def run(context: Context) -> None:
     """Speak all clips and write them with ``summary.json``."""
     settings = context.settings.synthesize
+    context.progress.say(f"looking for {', '.join(settings.engines)}; voices that are not here yet are downloaded once")
     engines, missing = find_engines(settings.engines)
     for name, hint in missing.items():
         context.progress.say(f"without the voices of {name}, the others take its share. {hint}")
@@ -48,7 +62,7 @@ def run(context: Context) -> None:
         read_texts(context.input("phrases") / "phrases.json"),
         counts={"positive": settings.positives, "partial": settings.partials, "negative": settings.negatives},
         engines=engines,
-        shares=settings.engines,
+        shares={str(name): share for name, share in settings.engines.items()},
         speed=settings.speed,
         seed=context.settings.seed,
     )
@@ -100,20 +114,19 @@ def read_texts(path: Path) -> Texts:
     """Read ``phrases.json``, which a person may have edited.
 
     Raises:
-        ConfigError: it is no JSON, or a list is missing or has something else than texts in it.
+        ConfigError: it is no JSON, or a list is missing, empty or has something else than texts in it.
     """
     try:
-        document: Any = json.loads(path.read_text("utf-8"))
-        lists = {key: list(document[key]) for key in ("positives", "partials", "sentences")}
-        if not all(isinstance(text, str) and text.strip() for texts in lists.values() for text in texts):
-            raise TypeError
-        return Texts(language=str(document["language"]), sentence_language=NEGATIVE_LANGUAGE, **lists)
-    except (ValueError, KeyError, TypeError):
+        file = _PhraseFile.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
         raise ConfigError(
-            f"{path} is not as stage phrases writes it",
+            f"{path}: {'.'.join(map(str, first['loc'])) or 'the file'}",
+            got=first["msg"],
             expected='lists of texts "positives", "partials" and "sentences", and "language"',
-            hint="Mend it, or run: dvc repro --force phrases",
+            hint="Mend it, or write it anew: dvc repro --force phrases",
         ) from None
+    return Texts(sentence_language=NEGATIVE_LANGUAGE, **file.model_dump())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,4 +54,5 @@ def finish_clip(
     if not _SHORTEST_S_PER_LETTER * letters <= seconds * speed <= _LONGEST_S + _LONGEST_S_PER_LETTER * letters:
         return None
     word = audio[start:end]
-    return np.rint(word * (_PEAK / np.abs(word).max())).astype(np.int16)
+    scaled: npt.NDArray[np.int16] = np.rint(word * (_PEAK / np.abs(word).max())).astype(np.int16)
+    return scaled

@@ -38,9 +38,7 @@ def _speak(requests: Sequence[Request], seed: int) -> Iterator[Samples]:
             pitch_hz = _PITCH_HZ[voice] * rng.uniform(0.85, 1.25)
             style = (f"duration_stretch={1.0 / request.speed:.3f}", f"int_f0_target_mean={pitch_hz:.1f}")
             command = [program, "-voice", voice, "--setf", style[0], "--setf", style[1]]
-            subprocess.run(  # noqa: S603 -- a fixed program, no shell
-                [*command, "-t", request.text, "-o", str(path)], check=True, stdin=subprocess.DEVNULL
-            )
+            subprocess.run([*command, "-t", request.text, "-o", str(path)], check=True, stdin=subprocess.DEVNULL)
             with wave.open(str(path)) as clip:
                 samples = np.frombuffer(clip.readframes(clip.getnframes()), np.dtype("<i2"))
             yield samples.astype(np.float32) / 32768.0

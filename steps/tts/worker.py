@@ -1,7 +1,7 @@
 """One shard of speech in a fresh process: ``python -m steps.tts.worker``, requests in, clips out.
 
-Standard input: JSON ``{"engine", "seed", "requests": [...]}``. Standard output: a NumPy archive with ``audio`` int16, all
-clips at 16 kHz end to end, and ``lengths`` int32, one for each request, 0 where the clip was refused.
+Standard input: JSON ``{"engine", "seed", "requests": [...]}``. Standard output: a NumPy archive with ``audio`` int16,
+all clips at 16 kHz end to end, and ``lengths`` int32, one for each request, 0 where the clip was refused.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import numpy as np
 
 from nanowakeword.errors import NanoWakewordError
 from steps.lifeline import die_with_parent
+from steps.trim import finish_clip
 from steps.tts.engine import Request
 from steps.tts.table import ENGINES
-from steps.trim import finish_clip
 
 __all__ = ["main", "speak_shard"]
 
