@@ -144,9 +144,10 @@ async def _answering(context: Context) -> AsyncIterator[None]:
         yield
     except grpc.aio.AbortError:
         raise
+    except grpc.aio.InternalError:
+        # What gRPC raises where the connection broke under a read or a write: nobody is left to answer.
+        _log.debug("a client left", exc_info=True)
     except Exception as error:
-        if context.done():  # the client left: nobody reads an answer
-            return
         status = status_of(error)
         if status.logged:
             _log.exception("a call failed")

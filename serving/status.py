@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from nanowakeword import errors
 from serving.errors import ProtocolError, UnknownModelError
@@ -19,43 +20,42 @@ class Row(NamedTuple):
         code: the status.
         text: what the client reads. None: the error's own message, for errors that speak of what the client sent. The
             others can name files and settings of the server, which are for its log only.
+        logged: whether the error is the server's affair and belongs in its log; a stranger must not fill it.
     """
 
     code: grpc.StatusCode
-    text: str | None
+    text: str | None = None
+    logged: bool = False
 
 
 class Status(NamedTuple):
-    """How a call ends.
-
-    Attributes:
-        code: the status.
-        text: what the client reads.
-        logged: whether the error is the server's affair and belongs in its log.
-    """
+    """How a call ends; attributes as in `Row`."""
 
     code: grpc.StatusCode
     text: str
     logged: bool
 
 
-_SEE_LOG: Final = "the server's log tells more"
+def _ours(code: grpc.StatusCode, text: str) -> Row:
+    return Row(code, f"{text}; the server's log tells more", logged=True)
+
 
 STATUS_TABLE: Final[dict[type[BaseException], Row]] = {
-    ProtocolError: Row(grpc.StatusCode.INVALID_ARGUMENT, None),
-    UnknownModelError: Row(grpc.StatusCode.NOT_FOUND, None),
-    errors.ConfigError: Row(grpc.StatusCode.INVALID_ARGUMENT, None),
-    errors.AudioError: Row(grpc.StatusCode.INVALID_ARGUMENT, None),
-    errors.ModelError: Row(grpc.StatusCode.FAILED_PRECONDITION, f"a model of this server cannot be used; {_SEE_LOG}"),
-    errors.DependencyError: Row(grpc.StatusCode.UNIMPLEMENTED, f"this server lacks an optional part; {_SEE_LOG}"),
-    errors.StorageError: Row(grpc.StatusCode.RESOURCE_EXHAUSTED, f"this server's storage refuses; {_SEE_LOG}"),
-    errors.RemoteError: Row(grpc.StatusCode.UNAVAILABLE, f"a server behind this one does not answer; {_SEE_LOG}"),
-    errors.NanoWakewordError: Row(grpc.StatusCode.INTERNAL, f"internal error; {_SEE_LOG}"),
-    BaseException: Row(grpc.StatusCode.INTERNAL, f"internal error; {_SEE_LOG}"),
+    DecodeError: Row(grpc.StatusCode.INVALID_ARGUMENT, "bytes that are no message of this protocol"),
+    ProtocolError: Row(grpc.StatusCode.INVALID_ARGUMENT),
+    UnknownModelError: Row(grpc.StatusCode.NOT_FOUND),
+    errors.ConfigError: Row(grpc.StatusCode.INVALID_ARGUMENT),
+    errors.AudioError: Row(grpc.StatusCode.INVALID_ARGUMENT),
+    errors.ModelError: _ours(grpc.StatusCode.FAILED_PRECONDITION, "a model of this server cannot be used"),
+    errors.DependencyError: _ours(grpc.StatusCode.UNIMPLEMENTED, "this server lacks an optional part"),
+    errors.StorageError: _ours(grpc.StatusCode.RESOURCE_EXHAUSTED, "this server's storage refuses"),
+    errors.RemoteError: _ours(grpc.StatusCode.UNAVAILABLE, "a server behind this one does not answer"),
+    errors.NanoWakewordError: _ours(grpc.StatusCode.INTERNAL, "internal error"),
+    BaseException: _ours(grpc.StatusCode.INTERNAL, "internal error"),
 }
 
 
 def status_of(error: BaseException) -> Status:
     """The status of ``error``, by the row of its nearest class in the table."""
     row = next(STATUS_TABLE[kind] for kind in type(error).__mro__ if kind in STATUS_TABLE)
-    return Status(row.code, str(error) if row.text is None else row.text, logged=row.text is not None)
+    return Status(row.code, str(error) if row.text is None else row.text, row.logged)

@@ -60,8 +60,8 @@ class WakeWordServiceServicer:
         """Listens to one microphone or recording.
 
         The first request carries `config`, all later ones `audio`. The first response carries `opened` and comes before
-        any audio is needed. Closing the sending side ends the stream: the server answers what is left and finishes with
-        OK. One stream has one state per model; streams share nothing.
+        any audio is needed. Closing the sending side ends the stream: the server completes the last hop with silence,
+        answers what is left and finishes with OK. One stream has one state per model; streams share nothing.
 
         Errors: INVALID_ARGUMENT (wrong order, odd byte count, oversize audio, bad threshold), NOT_FOUND (no such model),
         RESOURCE_EXHAUSTED (a message above the server's limit), UNAVAILABLE (the server stops: connect again),

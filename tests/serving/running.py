@@ -58,6 +58,8 @@ class RunningServer:
             server = Server(self.config, engine=self.engine)
             return server, await server.start()
 
+        self.server: Server
+        self.port: int
         self.server, self.port = self._loop.run(build())
         self.address = f"127.0.0.1:{self.port}"
         return self
@@ -66,14 +68,19 @@ class RunningServer:
         self.stop(drain_s=0.0).result(TIMEOUT_S)
         self.engine.close()
 
+    @property
+    def open_streams(self) -> int:
+        """Streams open now."""
+        return self.server.open_streams
+
     def stop(self, *, drain_s: float) -> Any:
         """Begin to stop; a future."""
         return self._loop.start(self.server.stop(drain_s=drain_s))
 
     @contextmanager
-    def stub(self) -> Iterator[Any]:
+    def stub(self, *options: tuple[str, int]) -> Iterator[Any]:
         """A stub of the service, on a connection of its own."""
-        with grpc.insecure_channel(self.address, options=[("grpc.enable_http_proxy", 0)]) as channel:
+        with grpc.insecure_channel(self.address, options=[("grpc.enable_http_proxy", 0), *options]) as channel:
             yield WakeWordServiceStub(channel)  # type: ignore[no-untyped-call]
 
     def talk(self, requests: Iterable[pb.DetectRequest]) -> list[pb.DetectResponse]:

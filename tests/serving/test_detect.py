@@ -106,12 +106,12 @@ def test_scores_are_those_of_the_local_runtime(
 def test_streams_at_one_time_keep_separate_states(
     server: RunningServer, graphs: dict[str, Graph], recording: Samples
 ) -> None:
-    """Two microphones, message by message in turn, on one connection; the second one hears everything reversed."""
+    """Two microphones, on one connection, at one time; the second one hears everything reversed."""
     recordings = [recording, recording[::-1].copy()]
     with server.stub() as stub:
-        calls = []
-        for heard in recordings:
-            calls.append(stub.Detect(iter([config(), *map(audio, pieces(heard, 1_280))]), timeout=10.0))
+        calls = [
+            stub.Detect(iter([config(), *map(audio, pieces(heard, 1_280))]), timeout=10.0) for heard in recordings
+        ]
         responses: list[list[pb.DetectResponse]] = [[], []]
         open_calls = [0, 1]
         while open_calls:
