@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from models.frontends.base import FrontEndModule
-from models.frontends.mel import FRAMES_PER_HOP, WINDOW_POWER, WINDOW_SAMPLES, Mel
+from models.frontends.mel import FRAMES_PER_HOP, WINDOW_POWER, WINDOW_SAMPLES, Mel, windowed_fourier
 from nanowakeword.timing import SAMPLE_RATE_HZ
 
 __all__ = ["LogMel"]
@@ -41,7 +41,7 @@ class LogMel(FrontEndModule):
             sr=SAMPLE_RATE_HZ, n_fft=_DFT_POINTS, n_mels=_BANDS, fmin=_LOW_HZ, fmax=_HIGH_HZ, dtype="float64"
         )
         areas = bands.sum(axis=1, keepdims=True) * WINDOW_POWER
-        self.mel = Mel(torch.from_numpy(bands / areas).T)
+        self.mel = Mel(windowed_fourier(), torch.from_numpy(bands / areas).T)
 
     def forward(self, audio: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Audio ``[b, 1280*k]`` at int16 scale -> natural logarithms ``[b, 8*k, 40]``."""

@@ -7,13 +7,13 @@ parts are added by the product with the bands, which are stacked twice.
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = ["FRAMES_PER_HOP", "FRAME_SAMPLES", "WINDOW_POWER", "WINDOW_SAMPLES", "Mel"]
+__all__ = ["FRAMES_PER_HOP", "FRAME_SAMPLES", "WINDOW_POWER", "WINDOW_SAMPLES", "Mel", "windowed_fourier"]
 
 FRAME_SAMPLES: Final = 160
 FRAMES_PER_HOP: Final = 8
@@ -24,28 +24,31 @@ _SPAN: Final = 400
 _SKIPPED: Final = 3 * FRAME_SAMPLES - _SPAN
 
 
+def windowed_fourier() -> Tensor:
+    """Cosines and sines of a 400-point transform times the Hann window, ``[2, 400, 201]`` in double precision."""
+    samples = torch.arange(_SPAN, dtype=torch.float64)
+    phase = (2.0 * math.pi / _SPAN) * samples[:, None] * samples[: _SPAN // 2 + 1]
+    window = 0.5 - 0.5 * torch.cos(2.0 * math.pi / _SPAN * samples)
+    return torch.stack([phase.cos(), phase.sin()]) * window[:, None]
+
+
 class Mel(nn.Module):
     """Audio to mel power.
 
     Args:
-        bands: ``[n, f]``, weights of the bins of a transform of ``2 * (n - 1)`` points.
-        gain: factor on the audio's amplitude, for networks that expect samples within +-1.
+        waves: ``[2, 400, n]``, cosines and sines of each bin's frequency times the window.
+        bands: ``[n, f]``, weights of the bins.
     """
 
     # Two whole frame steps; the window needs a step and a half, and whole rows of 160 need no copying about.
     state_size: Final = 2 * FRAME_SAMPLES
 
-    def __init__(self, bands: Tensor, *, gain: float = 1.0) -> None:
+    def __init__(self, waves: Tensor, bands: Tensor) -> None:
         super().__init__()
         used = bands.any(dim=1)
-        bins = torch.arange(len(bands), dtype=torch.float64)[used]
-        samples = torch.arange(_SPAN, dtype=torch.float64)
-        window = 0.5 - 0.5 * torch.cos(2 * np.pi / _SPAN * samples)
-        phase = (np.pi / (len(bands) - 1)) * samples[:, None] * bins
-        waves = torch.cat([phase.cos(), phase.sin()], dim=1) * window[:, None] * gain
         self.waves: Tensor
         self.bands: Tensor
-        self.register_buffer("waves", waves.float())  # [400, 2n]
+        self.register_buffer("waves", torch.cat([*waves[:, :, used]], dim=1).float())  # [400, 2n]
         self.register_buffer("bands", bands[used].repeat(2, 1).float())  # [2n, f]
 
     def forward(self, audio: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:

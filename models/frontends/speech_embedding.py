@@ -28,6 +28,7 @@ from models.weights import fetch
 __all__ = ["SpeechEmbedding"]
 
 _FLOOR_DB: Final = 20.0
+_MEL_MARGIN: Final = 56  # zeros on either side of the window of 400 in a transform of 512 points
 _WINDOW_FRAMES: Final = 76
 _SLOPE: Final = 0.2
 _LEAST: Final = -0.4
@@ -49,7 +50,9 @@ class SpeechEmbedding(FrontEndModule):
         folder = fetch("speech_embedding")
         # The network wants 10*log10(power)/10 + 2, which is ln(100*power)/ln(10): the factor goes into the bands, the
         # divisor into the first convolution, whose zero padding of the bands it leaves alone.
-        self.mel = Mel(100.0 * read_onnx(folder / "melspectrogram.onnx").tensors["1.melW"])
+        mel = read_onnx(folder / "melspectrogram.onnx")
+        waves = torch.cat([weight for weight, _ in mel.convolutions], dim=1).permute(1, 2, 0)  # [2, 512, 257]
+        self.mel = Mel(waves[:, _MEL_MARGIN:-_MEL_MARGIN], 100.0 * mel.tensors["1.melW"])
         self.floor = 100.0 * 10.0 ** (_FLOOR_DB / 10.0)
         network = read_onnx(folder / "embedding_model.onnx")
         self.weights = nn.ParameterList()

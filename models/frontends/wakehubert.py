@@ -46,13 +46,13 @@ class WakeHubert(FrontEndModule):
     def __init__(self) -> None:
         super().__init__()
         network = read_onnx(fetch("wakehubert"))
-        # The first convolution is the Fourier transform, which Mel computes from its definition.
-        stem, *layers = network.convolutions[1:]
+        (fourier, _), stem, *layers = network.convolutions
+        waves = fourier.reshape(2, -1, fourier.shape[2]).transpose(1, 2)  # [2 * 201, 1, 400] -> [2, 400, 201]
         gain, offset = _norm(network.tensors)
         # What the norm adds becomes a factor before the logarithm, what it multiplies goes into the stem: so what was 0
         # behind the norm still is, and a state of zeros is the zero padding of the stem.
         factor = torch.exp(offset / gain)
-        self.mel = Mel(network.tensors["student.mel.mel"].T * factor, gain=1.0 / 32768.0)
+        self.mel = Mel(waves / 32768.0, network.tensors["student.mel.mel"].T * factor)
         self.floor: Tensor
         self.register_buffer("floor", _FLOOR * factor)
         self.stem = _Pointwise(stem[0] * gain[:, None], stem[1])
