@@ -12,13 +12,8 @@ voices, with an eighth of the negatives. Clips longer than a window are left out
 from __future__ import annotations
 
 import json
-import signal
-from collections import Counter, deque
-from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections import Counter
 from dataclasses import dataclass
-from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,13 +22,13 @@ import numpy as np
 from nanowakeword.errors import ConfigError
 from nanowakeword.timing import SAMPLE_RATE_HZ
 from steps.clippack import ClipPack
-from steps.lifeline import die_with_parent
 from steps.recordings import load_recordings
 from steps.settings import Augment
 from steps.sources import Sources
 from steps.stage import Context
 from steps.store import RowWriter
 from steps.windows import POOLS, SPLITS, Form, Plan, Split, Window, WindowRenderer
+from steps.workers import map_in_order
 
 __all__ = ["plan_windows", "run"]
 
@@ -102,7 +97,8 @@ def run(context: Context) -> None:
     ):
         for split in SPLITS:
             store.attributes[split] = {"pools": list(POOLS), "sample_rate_hz": SAMPLE_RATE_HZ}
-        for (split, _), windows in zip(blocks, _render(blocks, kit), strict=True):
+        rendered = map_in_order(_render, blocks, workers=settings.workers, start=_start, arguments=(kit,))
+        for (split, _), windows in zip(blocks, rendered, strict=True):
             _append(store, split, windows)
             recipes.writelines(json.dumps(window.recipe, ensure_ascii=False) + "\n" for window in windows)
             forms[split].update(window.plan.form for window in windows)
@@ -172,36 +168,13 @@ def _append(store: RowWriter, split: Split, windows: list[Window]) -> None:
     store.append(f"{split}/clip", np.array([window.clip for window in windows], np.int32))
 
 
-def _render(blocks: list[_Block], kit: _Kit) -> Iterator[list[Window]]:
-    """Windows of the blocks, in order; only a few blocks are ever in memory."""
-    workers = min(kit.settings.workers, len(blocks))
-    if workers == 1:
-        renderers = kit.renderers()
-        yield from ([renderers[split].render(plan) for plan in plans] for split, plans in blocks)
-        return
-    executor = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start_worker, initargs=(kit,))
-    waiting: deque[Future[list[Window]]] = deque()
-    left = iter(blocks)
-    try:
-        while True:
-            waiting.extend(executor.submit(_work, block) for block in islice(left, 2 * workers - len(waiting)))
-            if not waiting:
-                return
-            yield waiting.popleft().result()
-    finally:
-        executor.shutdown(wait=True, cancel_futures=True)
-
-
 _renderers: dict[Split, WindowRenderer] = {}
 
 
-def _start_worker(kit: _Kit) -> None:
-    """Workers leave Ctrl-C to the parent, and do not outlive it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    die_with_parent()
+def _start(kit: _Kit) -> None:
     _renderers.update(kit.renderers())
 
 
-def _work(block: _Block) -> list[Window]:
+def _render(block: _Block) -> list[Window]:
     split, plans = block
     return [_renderers[split].render(plan) for plan in plans]

@@ -21,6 +21,7 @@ _RECORDING_SHARE: Final = 0.4
 _LOUDEST_PEAK_DB: Final = 6.0
 _QUIET_REFERENCE: Final = 0.1
 _FALL_DB_PER_OCTAVE: Final = (-2.0, 8.0)
+_SWELLING_SHARE: Final = 0.3
 _DB_PER_POWER: Final = 20.0 * float(np.log10(2.0))  # an amplitude that doubles in each octave rises by 6 dB
 
 
@@ -89,16 +90,15 @@ def slope_noise(n_samples: int, rng: np.random.Generator, *, db_per_octave: floa
 def _mixed(sounds: Sequence[Audio], rng: np.random.Generator) -> Audio:
     """People at different distances."""
     levels = [gain(rng.uniform(-6.0, 6.0)) / max(active_rms(sound), 1e-9) for sound in sounds]
-    return np.einsum("i,ij->j", np.array(levels, np.float32), np.stack(sounds)).astype(np.float32)
+    return np.asarray(np.array(levels, np.float32) @ np.stack(sounds), np.float32)
 
 
 def _coloured(n_samples: int, rng: np.random.Generator) -> Audio:
     """Power falling by 0 to 8 dB an octave, sometimes rising, sometimes swelling: fans, rain, traffic, wind."""
     noise = slope_noise(n_samples, rng, db_per_octave=-float(rng.uniform(*_FALL_DB_PER_OCTAVE)))
-    if rng.random() < 0.3:
+    if rng.random() < _SWELLING_SHARE:
         points = rng.uniform(0.2, 1.0, 8)
-        swell = np.interp(np.arange(n_samples), np.linspace(0, n_samples, len(points)), points)
-        return np.asarray(noise * swell, np.float32)
+        noise *= np.interp(np.arange(n_samples), np.linspace(0, n_samples, len(points)), points)
     return noise
 
 
