@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
-from nanowakeword.errors import ConfigError, NanoWakewordError
+from nanowakeword.errors import ConfigError, DependencyError, NanoWakewordError
 from serving.config import DEFAULT_HOST, DEFAULT_PORT, ServerConfig
 
 
@@ -59,9 +59,20 @@ def parse(arguments: Sequence[str] | None = None) -> ServerConfig:
 
 
 async def serve(config: ServerConfig) -> None:
-    """Load the models, listen, say so in one line, and run until a signal ends it."""
-    from serving.engine import Engine
-    from serving.server import Server
+    """Load the models, listen, say so in one line, and run until a signal ends it.
+
+    Raises:
+        ConfigError: the port is taken, or two models have one name.
+        DependencyError: the extra ``serve`` is not installed.
+        ModelError: a file is missing, damaged, or not a model.
+    """
+    try:
+        from serving.engine import Engine
+        from serving.server import Server
+    except ImportError as error:
+        raise DependencyError(
+            "cannot serve", got=error, hint='Install what is missing: pip install "nanowakeword[serve]"'
+        ) from error
 
     with Engine.load(config.models, threshold=config.threshold, threads=config.threads) as engine:
         server = Server(config, engine=engine)
@@ -81,6 +92,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except NanoWakewordError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130  # before the server listened; later, a signal drains it
     return 0
 
 
