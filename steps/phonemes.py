@@ -26,17 +26,18 @@ _VOWELS: Final = frozenset("aeiouyæøœɐɑɒɔəɘɚɛɜɝɞɤɨɪɯɵɶʉʊʌ
 # IPA to espeak-ng's mnemonics, read off 13,000 words in five accents of English. A mnemonic is an abstract phoneme, so
 # that American IPA comes out Scottish in a Scottish voice.
 _MNEMONICS: Final = {symbol: symbol for symbol in "abdfhijklmnprstvwz"} | _table(
-    "ɡ g, ɹ r, ɾ t#, ŋ N, ð D, θ T, ʃ S, ʒ Z, ʔ ?, n̩ n-, tʃ tS, dʒ dZ, əl @L, æ a, ɐ a#, ə @, ɚ 3, ɛ E, ɪ I, ᵻ I#, ɔ O2,"
-    "ɒ 0, ʊ U, ʌ V, ɑː 0, iː i:, uː u:, ɔː O:, ɜː 3:, aɪ aI, aʊ aU, eɪ eI, ɔɪ OI, oʊ oU, əʊ oU, iə i@, eə e@,"
-    "ʊə U@, aɪə aI@, aɪɚ aI3, ɑːɹ A@, ɔːɹ O@, ɛɹ e@, ɪɹ i@3, ʊɹ U@, oː o@"
+    "ɡ g, ɹ r, ɾ t#, ŋ N, ð D, θ T, ʃ S, ʒ Z, ʔ ?, n̩ n-, tʃ tS, dʒ dZ, əl @L, æ a, ɐ a#, ə @, ɚ 3, ɛ E, ɪ I, ᵻ I#,"
+    "ɔ O2, ɒ 0, ʊ U, ʌ V, ɑː 0, iː i:, uː u:, ɔː O:, ɜː 3:, aɪ aI, aʊ aU, eɪ eI, ɔɪ OI, oʊ oU, əʊ oU, iə i@,"
+    "eə e@, ʊə U@, aɪə aI@, aɪɚ aI3, ɑːɹ A@, ɔːɹ O@, ɛɹ e@, ɪɹ i@3, ʊɹ U@, oː o@"
 )
 _MNEMONIC: Final = re.compile("|".join(sorted(_MNEMONICS, key=len, reverse=True)))
 
 # IPA to the alphabet that Kokoro was trained on: diphthongs and affricates are one symbol.
-_KOKORO_BRITISH: Final = _table(
-    "aɪ I, aʊ W, eɪ A, oʊ O, əʊ Q, ɔɪ Y, dʒ ʤ, tʃ ʧ, əl ᵊl, n̩ ᵊn, ɚ əɹ, r ɹ, ɐ ə, x k, ç k, ɬ l, eə ɛː"
+_KOKORO: Final = _table(
+    "aɪ I, aʊ W, eɪ A, oʊ O, əʊ Q, ɔɪ Y, dʒ ʤ, tʃ ʧ, əl ᵊl, n̩ ᵊn, ʔn̩ ʔn, ɚ əɹ, ɚɹ əɹ, r ɹ, ɐ ə, x k, ç k, ɬ l"
 )
-_KOKORO_AMERICAN: Final = _KOKORO_BRITISH | _table("ɜːɹ ɜɹ, ɜː ɜɹ") | {"ː": ""}
+_KOKORO_BRITISH: Final = _KOKORO | _table("eə ɛː, iə ɪə")
+_KOKORO_AMERICAN: Final = _KOKORO | _table("ɜːɹ ɜɹ, ɜː ɜɹ") | {"ː": ""}
 
 
 def of_text(text: str) -> str | None:
