@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write("interrupted; run again to go on\n")
         return 130
     if not state.is_completed():
-        sys.stderr.write(f"{state.message}\n")
+        sys.stderr.write(f"error: {(state.message or 'the flow failed').removeprefix('error: ')}\n")
         return 1
     print(f"the model is in {state.message}")
     return 0

@@ -57,7 +57,7 @@ def reproduce(
             # A stage's command is `python -m steps ...`: this very Python, also where no environment is activated.
             "PATH": os.pathsep.join([bin_folder, os.environ.get("PATH", "")]),
         }
-        child = subprocess.Popen(
+        with subprocess.Popen(
             [sys.executable, "-m", "flows.dvc_child", "repro", "--single-item", stage],
             cwd=workspace,
             env=environment,
@@ -67,21 +67,21 @@ def reproduce(
             text=True,
             errors="replace",
             start_new_session=True,
-        )
-        reader = Thread(target=_forward, args=(child, log), daemon=True)
-        reader.start()
-        tail = Tail(file)
-        try:
-            while child.returncode is None:
-                with suppress(subprocess.TimeoutExpired):
-                    child.wait(_POLL_S)
-                for entry in tail.new():
-                    report(entry)
-        except BaseException:
-            _end_group(child)
-            raise
-        finally:
-            reader.join(_GRACE_S)
+        ) as child:
+            reader = Thread(target=_forward, args=(child, log), daemon=True)
+            reader.start()
+            tail = Tail(file)
+            try:
+                while child.returncode is None:
+                    with suppress(subprocess.TimeoutExpired):
+                        child.wait(_POLL_S)
+                    for entry in tail.new():
+                        report(entry)
+            except BaseException:
+                _end_group(child)
+                raise
+            finally:
+                reader.join(_GRACE_S)
     return child.returncode
 
 
