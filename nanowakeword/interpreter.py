@@ -111,7 +111,7 @@ class NanoInterpreter:
             raw_scores[name] = shown[name] = float(scores.max()) if len(scores) else 0.0
             if withhold and shown[name] >= limit:
                 fired = [event.score for event in events]
-                shown[name] = max([*fired, *scores[scores < limit].tolist()], default=0.0)
+                shown[name] = max([*fired, *(score for score in scores.tolist() if score < limit)], default=0.0)
             detections += [to_detection(event, graph=graph, patience=needed) for event in events]
         if len(detections) > 1:
             detections.sort(key=lambda detection: detection.end_s)

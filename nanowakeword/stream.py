@@ -23,8 +23,8 @@ from nanowakeword.timing import HOP_S, HOP_SAMPLES
 
 __all__ = ["DetectionStream", "HopBuffer", "ScoreStream", "to_detection"]
 
-# 10 s of audio in one run of the graph: as fast as longer runs, and the memory that it takes stays small.
-_RUN_SAMPLES: Final = 125 * HOP_SAMPLES
+# 4 s of audio in one run of the graph: per hop faster than shorter runs, and than longer ones, which leave the cache.
+_RUN_SAMPLES: Final = 50 * HOP_SAMPLES
 _NO_SCORES: Final[Floats] = np.zeros(0, np.float32)
 
 
