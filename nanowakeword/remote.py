@@ -99,9 +99,11 @@ class RemoteStream:
         self._receiver.start()
         if not self._opened.wait(timeout_s):
             self._fail_late("does not answer")
-        if self._ended.is_set():
+        try:
+            self._check_alive()
+        except RemoteError:
             self.close()
-        self._check_alive()
+            raise
 
     @property
     def thresholds(self) -> dict[str, float]:

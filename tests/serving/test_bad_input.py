@@ -39,7 +39,11 @@ BAD = {
     "giant": ([config(), raw(bytes(MAX_MESSAGE_BYTES))], grpc.StatusCode.RESOURCE_EXHAUSTED, str(MAX_MESSAGE_BYTES)),
     "unknown model": ([model("alexa")], grpc.StatusCode.NOT_FOUND, "got 'alexa'; expected beep, boop"),
     "long name": ([model("x" * 9_999)], grpc.StatusCode.NOT_FOUND, "xxx'..."),
-    "model twice": ([config(pb.ModelSelection(), pb.ModelSelection(name="beep"))], INVALID, "'beep' is asked for twice"),
+    "model twice": (
+        [config(pb.ModelSelection(), pb.ModelSelection(name="beep"))],
+        INVALID,
+        "'beep' is asked for twice",
+    ),
     "threshold 0": ([model(threshold=0.0)], INVALID, "threshold"),
     "threshold 1.01": ([model(threshold=1.01)], INVALID, "1.01"),
     "threshold nan": ([model(threshold=math.nan)], INVALID, "nan"),
@@ -47,7 +51,11 @@ BAD = {
     "budget nan": ([model(budget_fa_per_hour=math.nan)], INVALID, "0.5, 2"),
     "no budgets": ([model("boop", budget_fa_per_hour=1.0)], INVALID, "no threshold for 1 false accepts per hour"),
     "unknown output": ([config(output=77)], INVALID, "DETECT_OUTPUT_SCORES"),  # type: ignore[arg-type]
-    "order": ([config(), audio(HOP, sequence=3), audio(HOP, sequence=3)], INVALID, "got sequence 3; expected 4 or more"),
+    "order": (
+        [config(), audio(HOP, sequence=3), audio(HOP, sequence=3)],
+        INVALID,
+        "got sequence 3; expected 4 or more",
+    ),
 }
 
 
@@ -57,8 +65,8 @@ def test_a_clear_status(server: RunningServer, name: str) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         server.talk(requests)
     error = caught.value
-    assert (error.code(), text in error.details()) == (code, True), error.details()  # type: ignore[attr-defined]
-    assert "\n" not in error.details()  # type: ignore[attr-defined]
+    assert (error.code(), text in error.details()) == (code, True), error.details()
+    assert "\n" not in error.details()
     wait_for(lambda: server.open_streams == 0)
     assert len(server.talk([config(), audio(HOP)])) == 1
 
@@ -68,7 +76,7 @@ def test_bytes_that_are_no_message(server: RunningServer, caplog: pytest.LogCapt
         call = channel.stream_stream("/nanowakeword.v1.WakeWordService/Detect")
         with pytest.raises(grpc.RpcError) as caught:
             list(call(iter([b"\xff\xff\xff\xff"]), timeout=10.0))
-    assert caught.value.code() == INVALID  # type: ignore[attr-defined]
+    assert caught.value.code() == INVALID
     assert not caplog.records, "a stranger must not fill the log"
     assert len(server.talk([config(), audio(HOP)])) == 1
 
@@ -91,6 +99,6 @@ def test_a_fault_of_ours_tells_the_log_and_not_the_client(
     monkeypatch.setattr(Session, "feed", broken)
     with caplog.at_level(logging.ERROR), pytest.raises(grpc.RpcError) as caught:
         server.talk([config(), audio(HOP)])
-    assert caught.value.code() == grpc.StatusCode.INTERNAL  # type: ignore[attr-defined]
-    assert caught.value.details() == "internal error; the server's log tells more"  # type: ignore[attr-defined]
+    assert caught.value.code() == grpc.StatusCode.INTERNAL
+    assert caught.value.details() == "internal error; the server's log tells more"
     assert "secret path" in caplog.text

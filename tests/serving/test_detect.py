@@ -109,9 +109,7 @@ def test_streams_at_one_time_keep_separate_states(
     """Two microphones, on one connection, at one time; the second one hears everything reversed."""
     recordings = [recording, recording[::-1].copy()]
     with server.stub() as stub:
-        calls = [
-            stub.Detect(iter([config(), *map(audio, pieces(heard, 1_280))]), timeout=10.0) for heard in recordings
-        ]
+        calls = [stub.Detect(iter([config(), *map(audio, pieces(heard, 1_280))]), timeout=10.0) for heard in recordings]
         responses: list[list[pb.DetectResponse]] = [[], []]
         open_calls = [0, 1]
         while open_calls:

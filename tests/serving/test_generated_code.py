@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -27,7 +28,7 @@ def test_every_part_of_the_protocol_is_documented() -> None:
     """Each message, field, value, enum and call of the source has a comment right above it."""
     for source in (REPOSITORY / "protos").rglob("*.proto"):
         lines = [line.strip() for line in source.read_text(encoding="utf-8").splitlines()]
-        for above, line in zip(lines, lines[1:], strict=False):
+        for above, line in itertools.pairwise(lines):
             opens = line.startswith(("message ", "enum ", "service ", "rpc ", "oneof "))
             if opens or (line.endswith(";") and " = " in line and not line.startswith("syntax")):
                 assert above.startswith("//"), f"{source.name}: {line}"
