@@ -37,6 +37,15 @@ TOLERANCE = 1e-5  # relative to the largest feature; embeddings reach 60
 OTHERS = {"__init__", "base", "mel", "onnx_weights", "table"}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Calls this small only wait for each other's threads on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module", params=FRONT_ENDS)
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
@@ -121,8 +130,8 @@ def test_the_module_is_what_its_row_says(name: str, front: FrontEndModule) -> No
         assert features.dtype == state.dtype == torch.float32
 
 
-@settings(max_examples=10, deadline=None)
-@given(chunks=st.lists(st.integers(1, 9), min_size=3, max_size=12))
+@settings(max_examples=8, deadline=None)
+@given(chunks=st.lists(st.integers(1, 7), min_size=3, max_size=8))
 def test_whole_equals_streamed(front: FrontEndModule, chunks: list[int]) -> None:
     audio = speechlike(streams=1, hops=sum(chunks))
     whole, last = front(audio, zeros(front))
