@@ -54,11 +54,11 @@ STAGES: Final[dict[str, Stage]] = {
         _stage("phrases", sections=("wakeword", "phrases")),
         _stage("synthesize", "phrases", sections=("wakeword", "synthesize")),
         _stage("corpus", sections=("wakeword", "corpus")),
-        _stage("augment", "synthesize", "corpus", sections=("augment",)),
+        _stage("augment", "synthesize", "corpus", sections=("wakeword", "augment")),
         _stage("features", "augment", sections=("features",)),
         _stage("train", "features", sections=("features", "train")),
         _stage("average", "train", "features", sections=("features", "train", "average")),
-        _stage("distill", "average", "features", sections=("features", "train", "distill")),
+        _stage("distill", "average", "features", sections=("features", "train", "average", "distill")),
         _stage("export", "average", "distill", sections=("wakeword", "export")),
         _stage("evaluate", "export", "synthesize", "corpus", sections=("wakeword", "evaluate")),
         _stage(
