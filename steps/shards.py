@@ -74,8 +74,11 @@ def run_shards(
             raise DependencyError(f"{name} could not be made: exit status {process.returncode}, {last[0]}")
         if not stopped.is_set():
             partial = paths[name].with_suffix(f".{os.getpid()}")
-            partial.write_bytes(result)
-            partial.replace(paths[name])
+            try:
+                partial.write_bytes(result)
+                partial.replace(paths[name])
+            finally:
+                partial.unlink(missing_ok=True)
         return name
 
     with _terminate_as_interrupt(), ThreadPoolExecutor(workers) as pool:

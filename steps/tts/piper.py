@@ -48,7 +48,7 @@ def _speak(requests: Sequence[Request], seed: int) -> Iterator[Samples]:
         style = SynthesisConfig(
             length_scale=1.0 / request.speed,
             noise_scale=float(rng.uniform(0.4, 1.1)),
-            noise_w_scale=float(rng.uniform(0.4, 1.3)),
+            noise_w_scale=float(rng.uniform(0.4, 1.1)),
         )
         text = request.text if ipa is None else f"[[{ipa}]]"
         pieces = [chunk.audio_float_array for chunk in voice.synthesize(text, syn_config=style)]
