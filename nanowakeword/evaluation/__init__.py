@@ -12,7 +12,7 @@ reaches it in audio without the phrase; for 1 s after it none is counted. Hours 
 from __future__ import annotations
 
 from nanowakeword.evaluation.babble import Babble
-from nanowakeword.evaluation.evaluate import (
+from nanowakeword.evaluation.experiment import (
     BUDGETS_FA_PER_HOUR,
     TAIL_S,
     build_report,

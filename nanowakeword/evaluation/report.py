@@ -95,5 +95,6 @@ class Report:
         return {"confidence": CONFIDENCE, **asdict(self)}
 
     def to_json(self) -> str:
-        """All of it, as JSON text."""
-        return json.dumps(self.to_dict(), ensure_ascii=False, indent=2) + "\n"
+        """All of it, as JSON text; file names that are no valid text are written with escapes."""
+        text = json.dumps(self.to_dict(), ensure_ascii=False, indent=2) + "\n"
+        return text.encode("utf-8", "backslashreplace").decode("utf-8")
