@@ -20,7 +20,7 @@ import models.gru  # noqa: F401  # defines the operator that is translated below
 from nanowakeword.card import CARD_KEY
 from nanowakeword.timing import HOP_SAMPLES
 
-__all__ = ["export_detector", "export_heads", "write_card"]
+__all__ = ["export_detector", "export_heads", "read_card", "write_card"]
 
 _EXAMPLE_STREAMS: Final = 2
 _EXAMPLE_HOPS: Final = 3
@@ -63,6 +63,13 @@ def export_heads(heads: nn.Module, path: Path, *, feature_shape: tuple[int, int]
         outputs=["score", "next_state"],
         opset=opset,
     )
+
+
+def read_card(path: Path) -> dict[str, Any]:
+    """The model card in an ONNX file that `write_card` wrote."""
+    properties = {prop.key: prop.value for prop in onnx.load(path).metadata_props}
+    card: dict[str, Any] = json.loads(properties[CARD_KEY])
+    return card
 
 
 def write_card(path: Path, card: Mapping[str, Any]) -> None:

@@ -1,0 +1,88 @@
+"""Write what was found into the models, and put everything a user takes away into one folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any, Final
+
+from nanowakeword.graph import Graph
+from steps.card import git_commit
+from steps.journal import add_entry
+from steps.onnx_files import read_card, write_card
+from steps.report_card import format_report_card
+from steps.stage import Context
+
+__all__ = ["run"]
+
+# Sections of a report that are long: they stay in metrics.json, beside the models.
+_LONG: Final = ("curve", "hard_clips", "hard_negatives", "left_out")
+
+
+def run(context: Context) -> None:
+    """Publish.
+
+    Writes the models with their final cards, ``report.md``, ``metrics.json``, ``det.png``, and appends the run to
+    ``journal.jsonl`` and ``journal.md`` in the workspace.
+    """
+    name = context.settings.wakeword.file_name
+    export, evaluate = context.input("export"), context.input("evaluate")
+    metrics = json.loads((evaluate / "metrics.json").read_text("utf-8"))
+    phrases = json.loads((context.input("phrases") / "phrases.json").read_text("utf-8"))
+    training = _training(context)
+    budget = context.settings.publish.budget_fa_per_hour
+    default = next(item["threshold"] for item in metrics["thresholds"] if item["fa_per_hour"] == budget)
+    final = {
+        "phonemes": phrases["phonemes"],
+        "training": training,
+        "git_commit": git_commit(Path(__file__).parent),
+    }
+    measured = {
+        "threshold": default,
+        "thresholds": metrics["thresholds"],
+        "metrics": {
+            "statement": metrics["statement"],
+            "positives": metrics["positives"],
+            "negatives": metrics["negatives"],
+            **{split: _short(metrics[split]) for split in ("test", "calibration")},
+        },
+    }
+    cards = {
+        f"{name}.onnx": measured,
+        f"{name}_head.onnx": measured,
+        f"{name}_lite.onnx": {"threshold": metrics["gate"]["threshold"], "metrics": metrics["gate"]},
+    }
+    for file, found in cards.items():
+        shutil.copyfile(export / file, context.out / file)
+        write_card(context.out / file, {**read_card(context.out / file), **final, **found})
+    Graph.load(context.out / f"{name}.onnx")
+    Graph.load(context.out / f"{name}_lite.onnx")
+    shutil.copyfile(export / f"{name}.pt", context.out / f"{name}.pt")
+    for file in ("metrics.json", "det.png"):
+        shutil.copyfile(evaluate / file, context.out / file)
+    card = read_card(context.out / f"{name}.onnx")
+    report = format_report_card(card, metrics, model=f"{name}.onnx", kibibytes=_kibibytes(context.out / f"{name}.onnx"))
+    (context.out / "report.md").write_text(report, encoding="utf-8")
+    add_entry(context.root, context.settings, metrics, git_commit=card["git_commit"])
+
+
+def _training(context: Context) -> dict[str, Any]:
+    """What the model was made from, with licences."""
+    spoken = json.loads((context.input("synthesize") / "summary.json").read_text("utf-8"))
+    real = json.loads((context.input("corpus") / "summary.json").read_text("utf-8"))
+    trained_on_real = {kind: hours["train"] for kind, hours in real["hours"].items() if hours.get("train")}
+    return {
+        "clips": spoken["clips"],
+        "voices": {split: len(voices) for split, voices in spoken["voices"].items()},
+        "real_hours": trained_on_real,
+        "licences": sorted({*spoken["licences"], *(real["licences"] if trained_on_real else ())}),
+    }
+
+
+def _short(report: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in report.items() if key not in _LONG}
+
+
+def _kibibytes(path: Path) -> int:
+    return round(path.stat().st_size / 1024)
