@@ -22,9 +22,10 @@ import numpy as np
 from nanowakeword.errors import ConfigError
 from nanowakeword.timing import SAMPLE_RATE_HZ
 from steps.clippack import ClipPack
-from steps.recordings import load_recordings
+from steps.recordings import load_recordings, read_recording
 from steps.settings import Augment
 from steps.sources import Sources
+from steps.splicing import trim
 from steps.stage import Context
 from steps.store import RowWriter
 from steps.windows import POOLS, SPLITS, Form, Plan, Split, Window, WindowRenderer
@@ -37,7 +38,7 @@ _VALIDATION_SHARE: Final = 0.125
 # A few real recordings of the phrase are worth many windows, but not more than all synthetic ones.
 _RECORDING_COPIES: Final = 40
 # Of the windows of other speech: cropped anywhere, the end of an utterance, a lone word.
-_SPEECH_FORMS: Final[dict[Form, float]] = {"running": 0.5, "ending": 0.25, "piece": 0.25}
+_SPEECH_FORMS: Final[tuple[Form, ...]] = ("running", "running", "ending", "piece")
 _BLOCK: Final = 64
 
 _Block = tuple[Split, list[Plan]]
@@ -87,7 +88,9 @@ def run(context: Context) -> None:
         blocks += [(split, plans[i : i + _BLOCK]) for i in range(0, len(plans), _BLOCK)]
         left_out += skipped
     if left_out:
-        context.progress.say(f"left out {left_out} clips longer than augment.window_s, {settings.window_s:g} s")
+        context.progress.say(
+            f"left out {left_out} clips and recordings longer than augment.window_s, {settings.window_s:g} s"
+        )
 
     total, done = sum(len(plans) for _, plans in blocks), 0
     forms: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
@@ -104,7 +107,7 @@ def run(context: Context) -> None:
             forms[split].update(window.plan.form for window in windows)
             done += len(windows)
             context.progress.update(done, total, unit="windows")
-    summary = {"windows": forms, "clips_left_out": left_out}
+    summary = {"windows": forms, "left_out": left_out}
     (context.out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 
 
@@ -117,7 +120,7 @@ def plan_windows(sources: Sources, settings: Augment, *, is_validation: bool) ->
         is_validation: whether to make an eighth of the negatives.
 
     Returns:
-        The plans, and the number of clips too long for a window.
+        The plans, and the number of clips and recordings of the phrase that are longer than a window.
 
     Raises:
         ConfigError: all clips of the phrase are longer than a window.
@@ -137,7 +140,7 @@ def plan_windows(sources: Sources, settings: Augment, *, is_validation: bool) ->
     spoken = phrases * settings.copies
     for clip in spoken:
         add("phrase", clip=clip)
-    recorded = sources.spoken
+    recorded = [r for r in sources.spoken if len(trim(read_recording(r.path))) <= n_samples]
     for _ in range(min(_RECORDING_COPIES, len(spoken) // max(1, len(recorded)))):
         for recording in recorded:
             add("phrase", recording=recording)
@@ -145,12 +148,13 @@ def plan_windows(sources: Sources, settings: Augment, *, is_validation: bool) ->
         add("cut", clip=clip)
     for clip in partials * settings.copies:
         add("partial", clip=clip)
-    for form, part in _SPEECH_FORMS.items():
-        for _ in range(round(settings.negatives * share * part)):
-            add(form)
+    speech = round(settings.negatives * share)
+    for number in range(speech):
+        add(_SPEECH_FORMS[number * len(_SPEECH_FORMS) // speech])
     for _ in range(round(settings.noise * share)):
         add("noise")
-    return plans, len(sources.phrases) - len(phrases) + len(sources.partials) - len(partials)
+    had = len(sources.phrases) + len(sources.partials) + len(sources.spoken)
+    return plans, had - len(phrases) - len(partials) - len(recorded)
 
 
 def _window_samples(settings: Augment) -> int:

@@ -15,6 +15,7 @@ _FRAME_SAMPLES: Final = SAMPLE_RATE_HZ // 100
 _FADE_SAMPLES: Final = SAMPLE_RATE_HZ // 200
 _SEARCH_FRAMES: Final = 20
 _TRIM_DB: Final = -35.0
+_MARGIN_FRAMES: Final = 3
 
 
 def add_at(canvas: Audio, sound: Audio, *, start: int) -> None:
@@ -35,18 +36,29 @@ def cut_piece(audio: Audio, rng: np.random.Generator, *, n_samples: int) -> Audi
         return (first + int(np.argmin(energy[first : first + _SEARCH_FRAMES]))) * _FRAME_SAMPLES
 
     start = quietest(int(rng.integers(0, len(audio) - n_samples)))
-    piece = audio[start : max(quietest(start + n_samples), start + n_samples // 2)].copy()
-    fade = np.linspace(0.0, 1.0, min(_FADE_SAMPLES, len(piece)), dtype=np.float32)
-    piece[: len(fade)] *= fade
-    piece[len(piece) - len(fade) :] *= fade[::-1]
-    return piece
+    return _faded(audio[start : max(quietest(start + n_samples), start + n_samples // 2)])
 
 
 def trim(audio: Audio) -> Audio:
-    """A recorded word without what surrounds it: from the first to the last 10 ms above -35 dB of the loudest."""
+    """A recorded word without what surrounds it: 30 ms more than from the first to the last 10 ms above -35 dB.
+
+    The level is that of the loudest 10 ms; the edges are faded.
+    """
     energy = _frame_energy(audio)
     loud = np.flatnonzero(energy > energy.max(initial=0.0) * gain(_TRIM_DB) ** 2)
-    return audio[loud[0] * _FRAME_SAMPLES : (loud[-1] + 1) * _FRAME_SAMPLES] if len(loud) else audio
+    if not len(loud):
+        return audio
+    start = max(0, int(loud[0]) - _MARGIN_FRAMES) * _FRAME_SAMPLES
+    return _faded(audio[start : (int(loud[-1]) + 1 + _MARGIN_FRAMES) * _FRAME_SAMPLES])
+
+
+def _faded(audio: Audio) -> Audio:
+    """A copy that begins and ends softly, within 5 ms."""
+    faded = audio.copy()
+    fade = np.linspace(0.0, 1.0, min(_FADE_SAMPLES, len(faded)), dtype=np.float32)
+    faded[: len(fade)] *= fade
+    faded[len(faded) - len(fade) :] *= fade[::-1]
+    return faded
 
 
 def _frame_energy(audio: Audio) -> Audio:

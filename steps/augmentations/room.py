@@ -22,6 +22,8 @@ _SPEED_OF_SOUND_M_S: Final = 343.0
 _RT60_S: Final = (0.12, 0.75)
 _SMALLEST_M, _LARGEST_M = (2.4, 2.2, 2.2), (8.0, 6.0, 3.4)
 _FROM_WALL_M: Final = 0.3
+_DISTANCE_M: Final = (0.3, 4.0)
+_NEAREST_M: Final = 0.1
 # Images are complete up to about this many times the shortest side; from there on the tail takes over.
 _EARLY_SIDES: Final = 3.0
 _ORDER: Final = 2
@@ -33,7 +35,11 @@ _LN_60_DB: Final = 6.0 * np.log(10.0)
 def draw(rng: np.random.Generator) -> dict[str, Any]:
     """Parameters: ``size_m``, ``source_m``, ``microphone_m`` (each x, y, z), ``rt60_s`` and ``treble_rt60_s``."""
     size = rng.uniform(_SMALLEST_M, _LARGEST_M)
-    source, microphone = (rng.uniform(_FROM_WALL_M, size - _FROM_WALL_M) for _ in range(2))
+    microphone = rng.uniform(_FROM_WALL_M, size - _FROM_WALL_M)
+    direction = rng.standard_normal(3)
+    distance = float(np.exp(rng.uniform(*np.log(_DISTANCE_M))))
+    source = microphone + direction * (distance / np.linalg.norm(direction))
+    source = np.clip(source, _FROM_WALL_M, size - _FROM_WALL_M)
     rt60 = float(rng.uniform(*_RT60_S))
     return {
         "size_m": size.round(3).tolist(),
@@ -90,7 +96,7 @@ def convolve(audio: Audio, response: Audio) -> Audio:
 
 
 def direct_first(response: Audio) -> Audio:
-    """A measured impulse response from its direct sound on, which gets the level 1."""
+    """A measured impulse response from its direct sound on, which gets the level 1 (its sign is kept)."""
     start = int(np.abs(response).argmax())
     return response[start:] / np.float32(max(abs(float(response[start])), 1e-9))
 
@@ -110,5 +116,5 @@ def _images(
     x, y, z = np.square(offsets).T
     distances = np.sqrt(x[:, None, None] + y[:, None] + z).ravel()
     walls = (bounces[:, None, None] + bounces[:, None] + bounces).ravel()
-    distances = np.maximum(distances, 0.1)
+    distances = np.maximum(distances, _NEAREST_M)
     return distances, returned**walls / np.square(distances)

@@ -1,0 +1,209 @@
+"""Windows hold what their labels say, words are whole, and bytes depend on the seed alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from nanowakeword.errors import ConfigError
+from steps.stage import run_stage
+from steps.store import RowReader
+from tests.steps.toy import PHRASE_HZ, tone, workspace
+
+SMALL: dict[str, Any] = {"copies": 5, "negatives": 40, "noise": 16, "workers": 1, "window_s": 2.0}
+QUIET: dict[str, Any] = {**SMALL, "room_share": 0.0, "noise_share": 0.0}
+N = 32_000
+
+
+def digest(folder: Path) -> str:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return hashlib.sha256(b"".join(str(f.relative_to(folder)).encode() + f.read_bytes() for f in files)).hexdigest()
+
+
+def augment(root: Path) -> Path:
+    run_stage("augment", root=root)
+    return root / "artifacts" / "augment"
+
+
+def load(out: Path, split: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    group = RowReader(out / "windows.zarr" / split)
+    recipes = [json.loads(line) for line in (out / "recipes.jsonl").read_text("utf-8").splitlines()]
+    return {name: group[name].all() for name in group}, [r for r in recipes if r["split"] == split]
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return augment(workspace(tmp_path_factory.mktemp("a"), {"augment": SMALL}))
+
+
+def test_counts_types_and_pools(out: Path) -> None:
+    rows, recipes = load(out, "train")
+    assert rows["audio"].shape == (len(recipes), N)
+    assert rows["audio"].dtype == np.int16
+    assert {name: str(rows[name].dtype) for name in ("label", "pool", "word_start", "word_end", "clip")} == {
+        "label": "int8",
+        "pool": "int8",
+        "word_start": "int32",
+        "word_end": "int32",
+        "clip": "int32",
+    }
+    # 4 clips of the phrase by 5 copies, 2 cut short, 4 partials by 5; 40 of speech, 16 of noise.
+    assert np.bincount(rows["pool"]).tolist() == [20, 22, 40, 16]
+    assert np.array_equal(rows["label"] == 1, rows["pool"] == 0)
+    assert RowReader(out / "windows.zarr" / "train").attributes["pools"] == ["positive", "partial", "speech", "noise"]
+    validation, _ = load(out, "validation")
+    assert np.bincount(validation["pool"]).tolist() == [20, 22, 5, 2]
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["windows"]["train"]["cut"] == 2
+
+
+def test_recipes_stand_in_the_order_of_the_rows(out: Path) -> None:
+    for split in ("train", "validation"):
+        rows, recipes = load(out, split)
+        assert [r["index"] for r in recipes] == list(range(len(recipes)))
+        assert [r.get("clip", -1) for r in recipes] == rows["clip"].tolist()
+        assert [r["form"] == "phrase" for r in recipes] == (rows["label"] == 1).tolist()
+
+
+def test_splits_share_no_clip(out: Path) -> None:
+    train, validation = (set(load(out, split)[0]["clip"]) - {-1} for split in ("train", "validation"))
+    assert train
+    assert validation
+    assert not train & validation
+
+
+def test_words_end_where_they_should(out: Path) -> None:
+    rows, recipes = load(out, "train")
+    forms = np.array([r["form"] for r in recipes])
+    whole = np.isin(forms, ["phrase", "partial", "ending", "piece"])
+    assert (rows["word_start"][whole] >= 0).all()
+    assert (rows["word_end"][whole] <= N).all()
+    assert (rows["word_end"][whole] > N - 4_000).all()
+    # Other speech ends where the phrase does, spread as widely.
+    for form in ("phrase", "ending"):
+        assert np.ptp(rows["word_end"][forms == form]) > 2_000
+    cut = forms == "cut"
+    heard = (N - rows["word_start"][cut]) / (rows["word_end"][cut] - rows["word_start"][cut])
+    assert ((heard > 0.29) & (heard < 0.61)).all()
+    assert (rows["word_start"][np.isin(forms, ["running", "noise"])] == -1).all()
+
+
+def test_no_voice_in_noise(out: Path) -> None:
+    _, recipes = load(out, "train")
+    for recipe in recipes:
+        if recipe["form"] == "noise":
+            assert not {"clip", "clips", "before", "after", "excerpt"} & set(recipe)
+            assert "babble" not in [n["kind"] for n in recipe.get("noise", [])]
+
+
+def test_every_effect_is_used(out: Path) -> None:
+    _, recipes = load(out, "train")
+    assert {"before", "after", "speed", "room", "noise", "eq", "gate", "level", "take"} <= set().union(*recipes)
+
+
+def test_the_word_is_whole(tmp_path: Path) -> None:
+    """A steady tone is as loud at its first and last 20 ms as in its middle."""
+    out = augment(workspace(tmp_path, {"augment": {**QUIET, "copies": 10}}, phrase_s=1.2))
+    rows, recipes = load(out, "train")
+    checked = 0
+    for audio, start, end, recipe in zip(rows["audio"], rows["word_start"], rows["word_end"], recipes, strict=True):
+        if recipe["form"] != "phrase":
+            continue
+        pitch_hz = PHRASE_HZ * recipe.get("speed", {"factor": 1.0})["factor"]
+
+        def loudness(first: int, audio: Any = audio, pitch_hz: float = pitch_hz) -> float:
+            part = audio[first : first + 320].astype(float) * np.hanning(320)
+            return float(abs(np.dot(part, np.exp(-2j * np.pi * pitch_hz * np.arange(320) / 16_000))))
+
+        middle = loudness((start + end) // 2)
+        assert loudness(start) > 0.3 * middle
+        assert loudness(end - 320) > 0.3 * middle
+        assert (end - start) * recipe.get("speed", {"factor": 1.0})["factor"] >= 1.19 * 16_000
+        checked += 1
+    assert checked == 40
+
+
+def test_bytes_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
+    digests = {
+        workers: digest(augment(workspace(tmp_path / str(workers), {"augment": {**SMALL, "workers": workers}})))
+        for workers in (1, 2)
+    }
+    assert digests[1] == digests[2]
+
+
+def test_another_seed_gives_other_windows(tmp_path: Path, out: Path) -> None:
+    root = workspace(tmp_path, {"augment": SMALL})
+    text = (root / "params.yaml").read_text()
+    (root / "params.yaml").write_text(text.replace("seed: 7", "seed: 8"))
+    assert not np.array_equal(load(augment(root), "train")[0]["audio"], load(out, "train")[0]["audio"])
+
+
+def record(path: Path, kind: str, audio: Any, *, rate: int = 16_000) -> str:
+    soundfile.write(path, audio, rate)
+    facts = {"path": str(path), "kind": kind, "split": "train", "speaker": "", "source": "", "licence": "CC0-1.0"}
+    return json.dumps({**facts, "seconds": len(audio) / rate}) + "\n"
+
+
+def test_real_recordings_are_used_for_training_only(tmp_path: Path) -> None:
+    root = workspace(tmp_path / "w", {"augment": SMALL})
+    silence = np.zeros(8_000, np.float32)
+    spoken = np.concatenate([silence, tone(0.6), silence])
+    response = np.zeros(2_000, np.float32)
+    response[[100, 500]] = 0.9, 0.3
+    lines = [
+        record(tmp_path / "mine.wav", "keyword:Hey  Nano", spoken, rate=8_000),
+        record(tmp_path / "long.wav", "keyword:hey nano", tone(3.0)),
+        record(tmp_path / "other.wav", "keyword:computer", spoken),
+        record(tmp_path / "talk.flac", "speech", np.tile(spoken, 4)),
+        record(tmp_path / "rain.flac", "noise", np.random.default_rng(0).standard_normal(60_000) * 0.1),
+        record(tmp_path / "tune.wav", "music", tone(0.5, 440.0)),
+        record(tmp_path / "hall.wav", "rir", response),
+        record(tmp_path / "test.wav", "speech", tone(1.0)).replace('"train"', '"test"'),
+    ]
+    (root / "artifacts" / "corpus" / "recordings.jsonl").write_text("".join(lines).replace("Hey  Nano", "Hey Nano"))
+    out = augment(root)
+    train, validation = load(out, "train")[1], load(out, "validation")[1]
+    text = json.dumps(train)
+    for name in ("mine.wav", "other.wav", "talk.flac", "rain.flac", "tune.wav", "hall.wav"):
+        assert name in text
+    assert "test.wav" not in text
+    assert str(tmp_path) not in json.dumps(validation)
+    mine = [r for r in train if "mine.wav" in r.get("recording", "")]
+    assert [r["form"] for r in mine] == ["phrase"] * 20
+    rows, _ = load(out, "train")
+    for recipe in mine:
+        length = rows["word_end"][recipe["index"]] - rows["word_start"][recipe["index"]]
+        # 1.2 s at 8 kHz, trimmed, at some speed.
+        assert 1.2 / 1.18 < length / 16_000 < 1.28 / 0.85
+    # A recording longer than a window is left out, and counted.
+    assert "long.wav" not in text
+    assert json.loads((out / "summary.json").read_text())["left_out"] == 1
+
+
+def test_clips_longer_than_a_window(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # 1.9, 1.95, 2.0 and 2.05 s: the last does not fit, in either split.
+    out = augment(workspace(tmp_path, {"augment": QUIET}, phrase_s=1.9))
+    rows, _ = load(out, "train")
+    words = rows["label"] == 1
+    assert words.sum() == 15
+    assert (rows["word_start"][words] >= 0).all()
+    assert (rows["word_end"][words] <= N).all()
+    assert "left out 2 clips" in capsys.readouterr().err
+
+
+def test_no_clip_fits(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"window_s is shorter than every clip.*got 2\.0.*longer"):
+        augment(workspace(tmp_path, {"augment": QUIET}, phrase_s=2.5))
+
+
+def test_no_clips(tmp_path: Path) -> None:
+    root = workspace(tmp_path, {"augment": QUIET}, each=0)
+    with pytest.raises(ConfigError, match="no clips of the phrase in the split train"):
+        augment(root)
+    assert not (root / "artifacts" / "augment").exists()
