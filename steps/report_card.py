@@ -31,8 +31,8 @@ def format_report_card(card: dict[str, Any], metrics: dict[str, Any], *, model: 
         + "; ".join(f"{frontend['name']} {frontend['licence']}" for frontend in card["frontends"]),
         "",
         metrics["statement"],
-        f"{test['positives']} clips of the phrase, {test['hours']:.2f} h without it. "
-        f"In brackets: exact limits, confidence {test['confidence']:.0%}.",
+        f"{test['positives']} clips of the phrase, {test['hours']:.2f} h without it; in brackets exact limits, "
+        f"confidence {test['confidence']:.0%}.",
         "",
         "| threshold | false accepts per hour | " + " | ".join(f"missed, {name}" for name in conditions) + " |",
         "|---|---|" + "---|" * len(conditions),
@@ -72,6 +72,6 @@ def _gate_line(gate: dict[str, Any]) -> str:
     if gate["passed_of_accepted"] is None:
         return "The gate was not measured: the detector accepted no clip."
     return (
-        f"Gate: passes {100 * gate['passed_of_accepted']:.1f} % of the {gate['accepted_clips']} clips that the detector "
-        f"accepts, and is open for {100 * gate['open_share_of_negatives']:.2f} % of the audio without the phrase."
+        f"Gate: passes {100 * gate['passed_of_accepted']:.1f} % of the {gate['accepted_clips']} clips that the "
+        f"detector accepts; open for {100 * gate['open_share_of_negatives']:.2f} % of the audio without the phrase."
     )

@@ -32,7 +32,7 @@ def cut_piece(audio: Audio, rng: np.random.Generator, *, n_samples: int) -> Audi
     energy = _frame_energy(audio)
 
     def quietest(near: int) -> int:
-        first = max(0, near // _FRAME_SAMPLES - _SEARCH_FRAMES // 2)
+        first = min(max(0, near // _FRAME_SAMPLES - _SEARCH_FRAMES // 2), len(energy) - 1)
         return (first + int(np.argmin(energy[first : first + _SEARCH_FRAMES]))) * _FRAME_SAMPLES
 
     start = quietest(int(rng.integers(0, len(audio) - n_samples)))
