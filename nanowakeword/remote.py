@@ -44,13 +44,13 @@ _HINTS: Final = {
 
 
 class RemoteStream:
-    """One stream of audio to a server, open from construction until :meth:`finish` or :meth:`close`.
+    """One stream of audio to a server, open from construction until `finish` or `close`.
 
     The stream keeps two threads: one sends, one receives. Use one stream per microphone, from one thread.
 
     Args:
         address: ``host:port`` of the server.
-        models: names of the server's models to run. Empty: its default model.
+        models: name or names of the server's models to run. Empty: its default model.
         threshold: score at which they fire, above 0 and at most 1. None: the server's own.
         budget_fa_per_hour: false accepts per hour to stay within, instead of a threshold.
         timeout_s: longest wait for the server, in seconds: for its first answer, for room to send, for its last one.
@@ -65,7 +65,7 @@ class RemoteStream:
         self,
         address: str,
         *,
-        models: Sequence[str] = (),
+        models: str | Sequence[str] = (),
         threshold: float | None = None,
         budget_fa_per_hour: float | None = None,
         timeout_s: float = 5.0,
@@ -119,7 +119,7 @@ class RemoteStream:
     def feed(self, audio: Samples) -> list[Detection]:
         """Send int16 audio ``[n]`` at 16 kHz, any ``n``, and return the detections received since the last call.
 
-        Does not wait for the server to judge this audio: its detections come with a later call or with :meth:`finish`.
+        Does not wait for the server to judge this audio: its detections come with a later call or with `finish`.
 
         Raises:
             AudioError: the audio is not int16 or not mono.
@@ -127,7 +127,7 @@ class RemoteStream:
         """
         samples = check_chunk(audio)
         self._check_alive()
-        largest = self._max_audio_bytes // samples.itemsize
+        largest = max(1, self._max_audio_bytes // samples.itemsize)
         for start in range(0, len(samples), largest):
             self._send(samples[start : start + largest])
         return self._take()
@@ -151,8 +151,7 @@ class RemoteStream:
         """Drop the connection and what is still under way. Harmless when already closed."""
         self._closed = True
         self._outbox.close()
-        self._call.cancel()
-        self._channel.close()
+        self._channel.close()  # cancels what is under way
         self._receiver.join(self._timeout_s)
 
     def __enter__(self) -> Self:
@@ -179,9 +178,9 @@ class RemoteStream:
             if not self._closed:  # else it is our own cancel
                 self._error = self._explain(error)
         finally:
-            # Whoever waits is released: the caller, and the thread that sends.
-            self._outbox.close()
+            # Whoever waits is released, and finds out why: the caller, and the thread that sends.
             self._ended.set()
+            self._outbox.close()
             self._opened.set()
 
     def _accept(self, response: wakeword_pb2.DetectResponse) -> None:
@@ -239,12 +238,12 @@ def detect_remote(
     address: str,
     audio: Samples,
     *,
-    models: Sequence[str] = (),
+    models: str | Sequence[str] = (),
     threshold: float | None = None,
     budget_fa_per_hour: float | None = None,
     timeout_s: float = 30.0,
 ) -> list[Detection]:
-    """Detections in a whole recording, int16 ``[n]`` at 16 kHz; arguments and errors as for :class:`RemoteStream`."""
+    """Detections in a whole recording, int16 ``[n]`` at 16 kHz; arguments and errors as for `RemoteStream`."""
     with RemoteStream(
         address, models=models, threshold=threshold, budget_fa_per_hour=budget_fa_per_hour, timeout_s=timeout_s
     ) as stream:
@@ -252,11 +251,12 @@ def detect_remote(
 
 
 def _configuration(
-    pb: Any, *, models: Sequence[str], threshold: float | None, budget_fa_per_hour: float | None
+    pb: Any, *, models: str | Sequence[str], threshold: float | None, budget_fa_per_hour: float | None
 ) -> wakeword_pb2.DetectRequest:
+    names = (models,) if isinstance(models, str) else models
     selections = [
         pb.ModelSelection(name=name, threshold=threshold, budget_fa_per_hour=budget_fa_per_hour)
-        for name in models or ("",)  # no name: the default model
+        for name in names or ("",)  # no name: the default model
     ]
     request: wakeword_pb2.DetectRequest = pb.DetectRequest(config=pb.DetectConfig(models=selections))
     return request

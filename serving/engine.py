@@ -1,6 +1,6 @@
 """The engine: models loaded once, a state per stream, inference on threads of its own and never in the event loop.
 
-Streams reach the models only through :meth:`Engine.feed`, so that several streams can be judged in one run of a graph
+Streams reach the models only through `Engine.feed`, so that several streams can be judged in one run of a graph
 (its first dimension) without any other part knowing.
 """
 

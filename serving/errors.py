@@ -1,4 +1,4 @@
-"""Errors that only a server has; they refine the tree of :mod:`nanowakeword.errors`."""
+"""Errors that only a server has; they refine the tree of `nanowakeword.errors`."""
 
 from __future__ import annotations
 

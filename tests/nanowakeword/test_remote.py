@@ -100,6 +100,7 @@ def test_a_whole_recording_in_one_call(address: str, model: Path, recording: Sam
     assert_same(detect_remote(address, long, threshold=0.5), local(model, long, threshold=0.5))
     assert_same(detect_remote(address, recording, budget_fa_per_hour=2.0), local(model, recording, threshold=0.5))
     assert_same(detect_remote(address, recording, models=["beep"]), local(model, recording))
+    assert_same(detect_remote(address, recording, models="beep"), local(model, recording))
 
 
 def test_two_streams_at_one_time(address: str, model: Path, recording: Samples) -> None:
@@ -263,6 +264,21 @@ def test_a_server_that_ends_the_stream_early() -> None:
         feed_on(RemoteStream(address))
     with peer(never) as address, pytest.raises(RemoteError, match="ended the stream early"):
         RemoteStream(address)
+
+
+def test_a_server_that_gives_up_releases_who_waits() -> None:
+    """A feed that waits for room learns at once that there will be none."""
+
+    def give_up(requests: Iterator[pb.DetectRequest]) -> Iterator[pb.DetectResponse]:
+        yield OPENED
+        time.sleep(0.5)
+        raise RuntimeError("tired")
+
+    with peer(give_up) as address, RemoteStream(address, timeout_s=10.0) as stream:
+        began = time.monotonic()
+        with pytest.raises(RemoteError, match="tired"):
+            stream.feed(np.zeros(16_000 * 600, np.int16))
+        assert time.monotonic() - began < 3.0
 
 
 def test_a_server_that_dies(model: Path) -> None:
