@@ -24,7 +24,7 @@ from steps.stage import Context
 from steps.store import RowReader, RowWriter
 from steps.workers import map_in_order
 
-__all__ = ["run", "used_front_ends"]
+__all__ = ["FeatureExtractor", "run", "used_front_ends"]
 
 _COPIED: Final = ("label", "pool", "clip")
 # Few enough that the layers' activations stay in the processor's cache: 128 rows at once take twice the time.
@@ -79,8 +79,12 @@ def _check_length(name: str, *, n_samples: int) -> None:
         )
 
 
-class _Extractor:
-    """One front end, settled on silence."""
+class FeatureExtractor:
+    """One front end, settled on silence.
+
+    Args:
+        name: a key of ``FRONT_ENDS``.
+    """
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -94,7 +98,11 @@ class _Extractor:
 
     @torch.inference_mode()
     def __call__(self, windows: npt.NDArray[np.int16]) -> npt.NDArray[np.float16]:
-        """Windows ``[n, samples]`` -> features ``[n, context_frames, f]``."""
+        """Int16 windows ``[n, samples]`` -> features ``[n, context_frames, f]``.
+
+        Raises:
+            ModelError: a feature does not fit into float16.
+        """
         # What lies before the receptive field of the first kept frame changes nothing.
         audio = torch.from_numpy(windows[:, -self._hops * HOP_SAMPLES :].astype(np.float32))
         parts = [
@@ -108,14 +116,14 @@ class _Extractor:
 
 
 _windows: dict[str, RowReader] = {}
-_extractors: dict[str, _Extractor] = {}
+_extractors: dict[str, FeatureExtractor] = {}
 
 
 def _start(windows: Path, names: tuple[str, ...]) -> None:
     """One thread for each process: sums in another order would be other bytes."""
     torch.set_num_threads(1)
     _windows.update({split: RowReader(windows / split) for split in ("train", "validation")})
-    _extractors.update({name: _Extractor(name) for name in names})
+    _extractors.update({name: FeatureExtractor(name) for name in names})
 
 
 def _extract(block: _Block) -> Any:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy import fft, signal
+from scipy import fft, ndimage
 
 from nanowakeword.timing import SAMPLE_RATE_HZ
 from steps.decibels import Audio
@@ -28,7 +28,8 @@ _NEAREST_M: Final = 0.1
 _EARLY_SIDES: Final = 3.0
 _ORDER: Final = 2
 _RESPONSE_SAMPLES: Final = round(_RT60_S[1] * SAMPLE_RATE_HZ)
-_BRIGHTNESS_HZ: Final = 2_000.0
+# Averages over so many samples keep what is below about 1.4 kHz.
+_BASS_SAMPLES: Final = 5
 _LN_60_DB: Final = 6.0 * np.log(10.0)
 
 
@@ -80,8 +81,7 @@ def apply(
     seconds = direct_m / _SPEED_OF_SOUND_M_S + np.arange(start, _RESPONSE_SAMPLES) / SAMPLE_RATE_HZ
     density = np.sqrt(4.0 * np.pi * _SPEED_OF_SOUND_M_S / (volume_m3 * SAMPLE_RATE_HZ))
     diffuse = rng.standard_normal(len(seconds), dtype=np.float32) * np.float32(density)
-    pole = float(np.exp(-2.0 * np.pi * _BRIGHTNESS_HZ / SAMPLE_RATE_HZ))
-    bass = signal.lfilter([1.0 - pole], [1.0, -pole], diffuse)
+    bass = ndimage.uniform_filter1d(diffuse, _BASS_SAMPLES)
     response[start:] += bass * np.exp(-0.5 * _LN_60_DB * seconds / rt60_s)
     response[start:] += (diffuse - bass) * np.exp(-0.5 * _LN_60_DB * seconds / treble_rt60_s)
     return convolve(audio, (response * direct_m).astype(np.float32))
