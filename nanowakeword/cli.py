@@ -147,7 +147,7 @@ def _add_evaluate(commands: Any) -> None:
         "evaluate",
         help="measure misses and false accepts",
         description="Stream recordings through a model and print its miss rate at 0.1, 0.5, 1 and 2 false accepts per "
-        "hour and at its own threshold, with exact 95 %% limits. Folders are searched with their subfolders; each "
+        "hour and at its own threshold, with exact 95 % limits. Folders are searched with their subfolders; each "
         "positive recording holds the phrase once. Recordings that cannot be read are listed and are part of no "
         "figure; it is an error only if none is left.",
         allow_abbrev=False,

@@ -85,8 +85,13 @@ class Graph:
         except OSError as error:
             raise ModelError(f"cannot read model {path}: {error.strerror}") from None
         session = _open_session(path, head)
-        card = _read_card(session, path)
-        _check_ports(session, card, path)
+        try:
+            card = _read_card(session, path)
+            _check_ports(session, card, path)
+        except UnicodeDecodeError as error:
+            raise ModelError(
+                f"model {path} is damaged", got=f"text that is no UTF-8 ({error.reason})", hint="Copy it again"
+            ) from None
         return cls(session, card, path)
 
     def run(self, audio: Samples, state: Floats) -> tuple[Floats, Floats, Floats]:
@@ -157,7 +162,10 @@ def _open_session(path: Path, head: bytes) -> ort.InferenceSession:
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     options.log_severity_level = 4  # what goes wrong is raised; nothing is printed beside it
     try:
-        return ort.InferenceSession(str(path), sess_options=options, providers=["CPUExecutionProvider"])
+        # Without the fallback, which could only be to the same provider, nothing is printed.
+        return ort.InferenceSession(
+            str(path), sess_options=options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
     except Exception as error:  # onnxruntime's exceptions have no common root
         kind = next((kind for start, kind in _OTHER_FILES.items() if start in head[: len(start) + 4]), None)
         if not head:
@@ -201,7 +209,7 @@ def _check_ports(session: ort.InferenceSession, card: ModelCard, path: Path) -> 
                     str(path), got=f"{name} {port.type} {port.shape}", expected=f"{kind} with {rank} dimensions"
                 )
     size = session.get_inputs()[1].shape
-    if size and isinstance(size[1], int) and size[1] != card.state_size:
+    if size[1] != card.state_size:
         raise ModelError(str(path), got=f"a state of {size[1]}", expected=f"{card.state_size}, as its card says")
 
 
