@@ -11,16 +11,19 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nanowakeword.errors import ConfigError, DependencyError
 from steps.clippack import ClipPack
+from steps.settings import load_settings
 from steps.shards import run_shards
 from steps.speech_plan import SPLIT_SHARES, SPLITS, Texts, allot, deal, plan_clips, split_voices
 from steps.stage import STAGES, run_stage
 from steps.synthesize import read_texts
+from steps.trim import finish_clip
 from steps.tts.engine import Request
 from steps.tts.table import ENGINES
 
@@ -192,6 +195,27 @@ def test_the_pack_is_what_was_planned(finished: Path) -> None:
     for index, clip in enumerate(pack.clips):
         assert 1600 < clip.n_samples == len(pack.audio(index)) < 16000 * 12
         assert abs(pack.audio(index)).max() == 16384
+
+
+def test_each_clip_is_what_its_line_says(finished: Path) -> None:
+    # hibari's clips do not depend on what it said before, so the plan can be followed here, one clip after another.
+    loaded = load_settings(finished.parents[1] / "params.yaml")
+    requests = plan_clips(
+        read_texts(finished.parents[1] / STAGES["phrases"].out / "phrases.json"),
+        counts={"positive": 60, "partial": 20, "negative": 20},
+        engines={name: ENGINES[name] for name in ("hibari", "espeak")},
+        shares={"hibari": 0.3, "espeak": 0.7},
+        speed=loaded.synthesize.speed,
+        seed=loaded.seed,
+    )
+    pack = ClipPack(finished)
+    assert [(r.text, r.split, r.speed) for r in requests] == [(c.text, c.split, c.speed) for c in pack.clips]
+    places = [i for i, request in enumerate(requests) if request.engine == "hibari"][::5]
+    spoken = ENGINES["hibari"].speak([requests[i] for i in places], 0)
+    for place, samples in zip(places, spoken, strict=True):
+        clip = finish_clip(samples, sample_rate_hz=24000, text=requests[place].text, speed=requests[place].speed)
+        assert clip is not None
+        assert np.array_equal(clip, pack.audio(place))
 
 
 def test_the_same_seed_gives_the_same_bytes_with_any_number_of_workers(finished: Path, tmp_path: Path) -> None:
