@@ -155,7 +155,8 @@ class _CardReader:
         # Networks that never forget have none.
         if self._content.get("receptive_field_samples") is None:
             return None
-        return self._take("receptive_field_samples", int)
+        samples: int = self._take("receptive_field_samples", int)
+        return samples
 
     def _thresholds(self) -> tuple[BudgetThreshold, ...]:
         rows = []

@@ -116,6 +116,7 @@ def test_refractory_times_that_make_no_sense(value: Any) -> None:
 
 
 def test_numbers_of_numpy_are_numbers() -> None:
-    assert check_threshold(np.float32(0.5)) == 0.5
+    assert check_threshold(np.float64(0.5)) == 0.5
+    assert check_threshold(np.float32(0.5)) == 0.5  # type: ignore[arg-type]
     assert check_patience(np.int64(3)) == 3  # type: ignore[arg-type]
     assert check_refractory(np.float64(0.0)) == 0.0

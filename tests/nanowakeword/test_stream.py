@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -115,9 +117,10 @@ def test_the_callers_array_may_be_filled_again(tiny: Graph) -> None:
 
 
 def test_wrong_arguments_and_audio(tiny: Graph) -> None:
-    for options in ({"threshold": 0.0}, {"patience": 0}, {"refractory_s": -1.0}):
+    wrong: list[dict[str, Any]] = [{"threshold": 0.0}, {"patience": 0}, {"refractory_s": -1.0}]
+    for options in wrong:
         with pytest.raises(ConfigError):
-            DetectionStream(tiny, **options)  # type: ignore[arg-type]
+            DetectionStream(tiny, **options)
     stream = DetectionStream(tiny)
     with pytest.raises(AudioError):
         stream.feed(np.zeros(1280))  # type: ignore[arg-type]
