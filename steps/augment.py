@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -97,10 +98,10 @@ def run(context: Context) -> None:
     with (
         RowWriter(context.out / "windows.zarr") as store,
         (context.out / "recipes.jsonl").open("w", encoding="utf-8") as recipes,
+        closing(map_in_order(_render, blocks, workers=settings.workers, start=_start, arguments=(kit,))) as rendered,
     ):
         for split in SPLITS:
             store.attributes[split] = {"pools": list(POOLS), "sample_rate_hz": SAMPLE_RATE_HZ}
-        rendered = map_in_order(_render, blocks, workers=settings.workers, start=_start, arguments=(kit,))
         for (split, _), windows in zip(blocks, rendered, strict=True):
             _append(store, split, windows)
             recipes.writelines(json.dumps(window.recipe, ensure_ascii=False) + "\n" for window in windows)

@@ -8,6 +8,7 @@ streaming front ends start in the state they have after long digital silence, as
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -55,12 +56,16 @@ def run(context: Context) -> None:
         for first in range(0, len(group["label"]), _BLOCK)
     ]
     total, done = sum(end - first for _, _, first, end in blocks), 0
-    with RowWriter(context.out / "features.zarr") as store:
+    with (
+        RowWriter(context.out / "features.zarr") as store,
+        closing(
+            map_in_order(_extract, blocks, workers=settings.workers, start=_start, arguments=(windows, names))
+        ) as extracted,
+    ):
         for split, group in groups.items():
             store.attributes[split] = {"pools": group.attributes["pools"]}
             for name in _COPIED:
                 store.append(f"{split}/{name}", group[name].all())
-        extracted = map_in_order(_extract, blocks, workers=settings.workers, start=_start, arguments=(windows, names))
         for (split, name, first, end), features in zip(blocks, extracted, strict=True):
             store.append(f"{split}/{name}", features, attributes={"fingerprint": FRONT_ENDS[name].fingerprint})
             done += end - first

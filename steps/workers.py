@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from itertools import islice
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from typing import Any, TypeVar
 
 from nanowakeword.errors import NanoWakewordError
@@ -27,8 +29,8 @@ def map_in_order(
     workers: int,
     start: Callable[..., None],
     arguments: tuple[Any, ...],
-) -> Iterator[Result]:
-    """Results of ``work(item)``, in order.
+) -> Generator[Result]:
+    """Results of ``work(item)``, in order. Close the generator to stop the processes early.
 
     Args:
         work: a function of a module, so that new processes find it.
@@ -44,12 +46,16 @@ def map_in_order(
         start(*arguments)
         yield from map(work, items)
         return
-    executor = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start, initargs=(start, arguments))
+    executor = ProcessPoolExecutor(
+        workers, get_context("spawn"), initializer=_start, initargs=(os.getpid(), start, arguments)
+    )
+    others = set(active_children())
     waiting: deque[Future[Result]] = deque()
     left = iter(items)
     try:
         while True:
-            waiting.extend(executor.submit(work, item) for item in islice(left, 2 * workers - len(waiting)))
+            with _interrupts_held():
+                waiting.extend(executor.submit(work, item) for item in islice(left, 2 * workers - len(waiting)))
             if not waiting:
                 return
             yield waiting.popleft().result()
@@ -58,11 +64,29 @@ def map_in_order(
             "a worker process died", hint="If memory ran out, set fewer workers in params.yaml"
         ) from None
     finally:
+        if waiting:  # nobody wants the rest
+            for process in set(active_children()) - others:
+                process.terminate()
         executor.shutdown(wait=True, cancel_futures=True)
 
 
-def _start(start: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C waits until this is over. Processes made meanwhile never see it, not even while they import."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _start(parent: int, start: Callable[..., None], arguments: tuple[Any, ...]) -> None:
     """Workers leave Ctrl-C to their parent, and do not outlive it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     die_with_parent()
+    if os.getppid() != parent:  # it died while this process was importing
+        os._exit(1)
     start(*arguments)
