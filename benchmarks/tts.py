@@ -1,4 +1,6 @@
-"""Clips a core-second of each speech engine: ``python -m benchmarks.tts [--clips 40] [engine ...]``.
+"""Clips a core-second of each speech engine.
+
+    python benchmarks/tts.py [--clips 40] [engine ...]
 
 Each engine speaks a two-word phrase and as many sentences, once to load and once to be timed, in one process with one
 thread. The time is that of the processor, so other work on the machine matters little. Flite works in processes of its
@@ -9,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import time
 
 from steps.sentences import write_sentences
 from steps.trim import finish_clip
@@ -68,7 +71,7 @@ def _speak(engine: Engine, texts: list[str]) -> tuple[float, float]:
 def _processor_s() -> float:
     """Time of this process and its children."""
     times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
+    return time.process_time() + times.children_user + times.children_system
 
 
 if __name__ == "__main__":
