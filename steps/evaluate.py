@@ -15,7 +15,7 @@ import numpy as np
 
 from nanowakeword.arrays import Floats
 from nanowakeword.evaluation.babble import Babble
-from nanowakeword.evaluation.evaluate import build_report, score_negatives, score_positives
+from nanowakeword.evaluation.experiment import build_report, score_negatives, score_positives
 from nanowakeword.evaluation.report import Report
 from nanowakeword.evaluation.scoring import Scores, clip_peaks
 from nanowakeword.evaluation.table import format_report
