@@ -39,9 +39,8 @@ def main() -> None:
         sentences_s, sentences_audio_s = _speak(engine, sentences)
         spoken_s = max(1e-9, phrases_s - load_s), max(1e-9, sentences_s - load_s)
         faster = (phrases_audio_s + sentences_audio_s) / sum(spoken_s)
-        print(
-            f"{name:8} {load_s:7.2f} {options.clips / spoken_s[0]:10.1f} {options.clips / spoken_s[1]:12.1f} {faster:12.1f}"
-        )
+        rates = [options.clips / seconds for seconds in spoken_s]
+        print(f"{name:8} {load_s:7.2f} {rates[0]:10.1f} {rates[1]:12.1f} {faster:12.1f}")
 
 
 def _speak(engine: Engine, texts: list[str]) -> tuple[float, float]:
