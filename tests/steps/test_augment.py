@@ -189,11 +189,12 @@ def test_real_recordings_are_used_for_training_only(tmp_path: Path) -> None:
 def test_clips_longer_than_a_window(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     # 1.9, 1.95, 2.0 and 2.05 s: the last does not fit, in either split.
     out = augment(workspace(tmp_path, {"augment": QUIET}, phrase_s=1.9))
-    rows, _ = load(out, "train")
-    words = rows["label"] == 1
-    assert words.sum() == 15
-    assert (rows["word_start"][words] >= 0).all()
+    rows, recipes = load(out, "train")
+    words = np.flatnonzero(rows["label"] == 1)
+    assert len(words) == 15
     assert (rows["word_end"][words] <= N).all()
+    shortest = [30_400 / recipes[i].get("speed", {"factor": 1.0})["factor"] - 2 for i in words]
+    assert (rows["word_end"][words] - rows["word_start"][words] >= shortest).all()
     assert "left out 2 clips" in capsys.readouterr().err
 
 
