@@ -164,7 +164,7 @@ class WindowRenderer:
     def _voices(self, plan: Plan, rng: np.random.Generator, recipe: dict[str, Any]) -> tuple[Audio, int, int]:
         """The dry voices ``[n]``, and where the word is."""
         if plan.form == "running":
-            return self._running(rng, recipe, real=rng.random() < _REAL_SPEECH_SHARE), -1, -1
+            return self._running(rng, recipe), -1, -1
         word = self._word(plan, rng, recipe)
         jitter = int(rng.integers(0, round(_END_JITTER_S * SAMPLE_RATE_HZ)))
         end = self._n - jitter
@@ -180,10 +180,10 @@ class WindowRenderer:
         # Both are drawn whatever the form, so that forms differ in nothing else.
         before, after = rng.random() < _BEFORE_SHARE, rng.random() < _AFTER_SHARE
         if before:
-            neighbour = self._neighbour(plan, rng, recipe, name="before", level=level)
+            neighbour = self._neighbour(rng, recipe, name="before", level=level)
             add_at(canvas, neighbour, start=start - _gap(rng) - len(neighbour))
         if after:
-            neighbour = self._neighbour(plan, rng, recipe, name="after", level=level)
+            neighbour = self._neighbour(rng, recipe, name="after", level=level)
             add_at(canvas, neighbour, start=end + _gap(rng))
         return canvas, max(start, 0), end
 
@@ -206,37 +206,38 @@ class WindowRenderer:
             word = AUGMENTATIONS["speed"].apply(word, rng, **drawn)
         return word[-self._n :] if plan.form == "ending" else word
 
-    def _neighbour(
-        self, plan: Plan, rng: np.random.Generator, recipe: dict[str, Any], *, name: str, level: float
-    ) -> Audio:
+    def _neighbour(self, rng: np.random.Generator, recipe: dict[str, Any], *, name: str, level: float) -> Audio:
         """Other speech about as loud as the word, half of the time by the same voice."""
-        clip = self.sources.other_clip(rng, like=plan.clip if rng.random() < 0.5 else -1)
+        clip = self.sources.other_clip(rng, like=recipe.get("clip", -1) if rng.random() < 0.5 else -1)
         recipe[name] = clip
         audio = self.sources.clip_audio(clip)
         return audio * np.float32(level * gain(rng.normal(0.0, _NEIGHBOUR_DB)) / max(active_rms(audio), 1e-6))
 
-    def _running(self, rng: np.random.Generator, recipe: dict[str, Any] | None = None, *, real: bool = False) -> Audio:
+    def _running(self, rng: np.random.Generator, recipe: dict[str, Any]) -> Audio:
         """Speech that goes on over the whole window: clips joined, or an excerpt of a real recording."""
-        recordings = self.sources.recordings("speech") if real else ()
-        if recordings:
-            excerpt, facts = self._excerpt(recordings, rng)
-            if recipe is not None:
-                recipe["excerpt"] = facts
+        recordings = self.sources.recordings("speech")
+        if recordings and rng.random() < _REAL_SPEECH_SHARE:
+            excerpt, recipe["excerpt"] = self._excerpt(recordings, rng)
             return excerpt
+        recipe["speed"] = AUGMENTATIONS["speed"].draw(rng)
+        speech, recipe["clips"] = self._joined(rng, speed=recipe["speed"])
+        return speech
+
+    def _joined(self, rng: np.random.Generator, *, speed: dict[str, Any] | None = None) -> tuple[Audio, list[int]]:
+        """Clips one after the other, the first cut anywhere; half of the time the same voice goes on."""
         canvas = np.zeros(self._n, np.float32)
-        clips = [self.sources.other_clip(rng)]
-        audio = self.sources.clip_audio(clips[0])
-        position = -int(rng.integers(0, len(audio)))
-        while True:
+        clips: list[int] = []
+        position = 0
+        while position < self._n:
+            clips.append(self.sources.other_clip(rng, like=clips[-1] if clips and rng.random() < 0.5 else -1))
+            audio = self.sources.clip_audio(clips[-1])
+            if speed is not None:
+                audio = AUGMENTATIONS["speed"].apply(audio, rng, **speed)
+            if len(clips) == 1:
+                position = -int(rng.integers(0, len(audio)))
             add_at(canvas, audio, start=position)
             position += len(audio) + _gap(rng)
-            if position >= self._n:
-                break
-            clips.append(self.sources.other_clip(rng, like=clips[-1] if rng.random() < 0.5 else -1))
-            audio = self.sources.clip_audio(clips[-1])
-        if recipe is not None:
-            recipe["clips"] = clips
-        return canvas
+        return canvas, clips
 
     def _around(self, voices: Audio, rng: np.random.Generator, recipe: dict[str, Any]) -> Audio:
         """The voices in a room, with noise."""
@@ -265,7 +266,7 @@ class WindowRenderer:
         sounds: Sequence[Audio] = ()
         facts = dict(drawn)
         if drawn["kind"] == "babble":
-            sounds = [self._running(rng) for _ in range(int(rng.integers(2, 9)))]
+            sounds = [self._joined(rng)[0] for _ in range(int(rng.integers(2, 9)))]
             facts["voices"] = len(sounds)
         elif drawn["kind"] == "recording":
             excerpt, facts["excerpt"] = self._excerpt(recordings, rng)
