@@ -34,3 +34,9 @@ class ProgressLine:
         else:
             sys.stderr.write(line + "\n")
         sys.stderr.flush()
+
+    def close(self) -> None:
+        """End a line that is not finished, so that what follows begins on its own."""
+        if self._width:
+            sys.stderr.write("\n")
+            self._width = 0

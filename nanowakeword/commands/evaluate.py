@@ -34,14 +34,18 @@ def evaluate_model(
         raise ConfigError(f"--json {json_file}", got="no such folder", expected="a file in a folder that exists")
     if babble_snr_db is not None and not -60.0 <= babble_snr_db <= 60.0:
         raise ConfigError("--babble-snr-db", got=babble_snr_db, expected="-60 to 60 dB")
-    report = evaluate(
-        Graph.load(model),
-        positives=find_recordings(positives),
-        negatives=find_recordings(negatives),
-        babble_snr_db=babble_snr_db,
-        threshold=threshold,
-        progress=ProgressLine().update,
-    )
+    line = ProgressLine()
+    try:
+        report = evaluate(
+            Graph.load(model),
+            positives=find_recordings(positives),
+            negatives=find_recordings(negatives),
+            babble_snr_db=babble_snr_db,
+            threshold=threshold,
+            progress=line.update,
+        )
+    finally:
+        line.close()
     if json_file is not None:
         _write(json_file, report.to_json())
     print(format_report(report), end="")

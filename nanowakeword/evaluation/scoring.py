@@ -114,10 +114,12 @@ def score_recordings(
             for stream in _in_order(pool, score, joined, ahead=threads + 1):
                 streams.append(stream)
                 done += len(stream.placements)
-                if report:
+                if report and done + len(left_out) < len(recordings):
                     report(done + len(left_out), len(recordings))
         finally:
             stopped.set()  # an interrupt need not wait for a recording of many hours
+    if report:
+        report(len(recordings), len(recordings))
     if not streams:
         why = f"; the first: {left_out[0].reason}" if left_out else ""
         raise AudioError(f"none of {len(recordings)} recordings can be used{why}")

@@ -90,6 +90,12 @@ def test_thresholds_are_compared_as_doubles() -> None:
     assert events(np.array([0.9], np.float32), threshold=0.9) == []
 
 
+def test_an_empty_piece_within_a_run_changes_nothing() -> None:
+    post_filter = PostFilter()
+    pieces = [np.ones(2, np.float32), np.zeros(0, np.float32), np.ones(1, np.float32)]
+    assert [len(post_filter.push(piece, threshold=0.5, patience=3)) for piece in pieces] == [0, 0, 1]
+
+
 def test_a_run_is_remembered_no_longer_than_needed() -> None:
     post_filter = PostFilter()
     for _ in range(5):

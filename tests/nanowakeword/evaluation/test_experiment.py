@@ -134,7 +134,7 @@ def test_progress_is_told_to_the_end(tiny: Graph) -> None:
     evaluate(
         tiny,
         positives=POSITIVES,
-        negatives=[noise(70), BROKEN, noise(70)],
+        negatives=[noise(70), noise(70), BROKEN],
         babble_snr_db=10.0,
         progress=lambda what, done, total: told.append((what, done, total)),
     )

@@ -159,11 +159,11 @@ def test_a_budget_allows_the_false_accepts_that_fit_its_hours() -> None:
     false_accepts = FalseAccepts(scored([scores], hours=4.0), refractory_s=1.0)
     peaks = {"clean": np.array([0.55, 0.65, 0.95], np.float32), "babble 10 dB": np.array([0.2, 0.3, 0.75], np.float32)}
     counts = {}
-    for budget in (0.1, 0.25, 0.5, 1.0, 2.0):
+    for budget in (0.1, 0.2, 0.25, 0.5, 1.0, 2.0):
         threshold = threshold_for_budget(false_accepts, budget)
         assert threshold is not None
         counts[budget] = false_accepts.count(threshold)
-    assert counts == {0.1: 0, 0.25: 1, 0.5: 2, 1.0: 4, 2.0: 5}
+    assert counts == {0.1: 0, 0.2: 0, 0.25: 1, 0.5: 2, 1.0: 4, 2.0: 5}
     point = point_for_budget(false_accepts, peaks, fa_per_hour=0.5)
     assert point.threshold == pytest.approx(0.7001, abs=1e-4)
     assert (point.name, point.budget_fa_per_hour, point.note) == ("0.5 per hour", 0.5, None)
