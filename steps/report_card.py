@@ -31,8 +31,8 @@ def format_report_card(card: dict[str, Any], metrics: dict[str, Any], *, model: 
         + "; ".join(f"{frontend['name']} {frontend['licence']}" for frontend in card["frontends"]),
         "",
         metrics["statement"],
-        f"{test['positives']} clips of the phrase, {test['hours']:.2f} h without it; in brackets exact limits, "
-        f"confidence {test['confidence']:.0%}.",
+        f"{test['positives']} clips of the phrase, {test['hours']:.2f} h without it.",
+        f"In brackets: exact limits, confidence {test['confidence']:.0%}.",
         "",
         "| threshold | false accepts per hour | " + " | ".join(f"missed, {name}" for name in conditions) + " |",
         "|---|---|" + "---|" * len(conditions),

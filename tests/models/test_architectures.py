@@ -121,10 +121,12 @@ def test_members_are_independent(case: tuple[str, Head]) -> None:
     window = noise(frontend, streams=4, hops=40)[:, : head.window_frames].requires_grad_()
     network = cast(nn.Module, head)
     head.score_window(window)[:, 0].sum().backward()
-    touched = np.concatenate([
-        (p.grad if p.grad is not None else torch.zeros_like(p)).abs().flatten().numpy() > 0
-        for p in network.parameters()
-    ])
+    touched = np.concatenate(
+        [
+            (p.grad if p.grad is not None else torch.zeros_like(p)).abs().flatten().numpy() > 0
+            for p in network.parameters()
+        ]
+    )
     assert 0.1 < touched.mean() < 0.34
 
 

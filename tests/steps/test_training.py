@@ -1,0 +1,186 @@
+"""Training, averaging, distillation: they learn, they resume to the same bits, they choose by validation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.streaming import Head
+from models.table import build_head
+from steps.average import calibrate, choose_weights
+from steps.distill import SoftTargets
+from steps.progress import Progress
+from steps.settings import load_settings
+from steps.store import RowReader
+from steps.train import keep_weights
+from steps.training import HardTargets, TrainingJob, train_head
+from steps.validation import rate, validate
+from tests.steps.toy_features import write_features
+
+ROOT = Path(__file__).parents[2]
+FRONT_END = "speech_embedding"
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("features") / "features.zarr"
+    write_features(folder, frontends=(FRONT_END,))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def make_head() -> Head:
+    torch.manual_seed(4)
+    return build_head("tcn", frontend=FRONT_END, layer_size=8, members=2, dropout_prob=0.2)
+
+
+def make_job(store: Path, checkpoints: Path, *, steps: int = 40) -> TrainingJob:
+    settings = load_settings(ROOT / "params.yaml").train.model_copy(
+        update={
+            "batch_composition": {"positive": 8, "partial": 4, "speech": 4, "noise": 4},
+            "checkpoint_every_steps": 10,
+            "ema_decay": 0.9,
+        }
+    )
+    train = RowReader(store / "train")
+    return TrainingJob(
+        frontend=FRONT_END,
+        train=train,
+        validation=RowReader(store / "validation"),
+        settings=settings,
+        steps=steps,
+        learning_rate_max=0.01,
+        seed=3,
+        checkpoints=checkpoints,
+        loss=HardTargets(train["label"].all(), smoothing=0.0),
+    )
+
+
+def weights_of(head: Head) -> dict[str, Tensor]:
+    return {key: value.clone() for key, value in cast(nn.Module, head).state_dict().items()}
+
+
+def test_it_learns_what_there_is_to_learn(store: Path, tmp_path: Path) -> None:
+    head = make_head()
+    before = validate(head, RowReader(store / "validation"), frontend=FRONT_END)
+    history = train_head(head, make_job(store, tmp_path), progress=Progress("train"))
+    after = validate(head, RowReader(store / "validation"), frontend=FRONT_END)
+    assert after.loss < 0.3 < before.loss
+    assert [entry["step"] for entry in history] == [10, 20, 30, 40]
+    assert history[-1]["miss_rate"] <= 0.2
+
+
+def test_a_killed_run_goes_on_to_the_same_bits(store: Path, tmp_path: Path) -> None:
+    """Killed between two checkpoints: the loss raises at a step, as a signal would end it."""
+    straight = make_head()
+    history = train_head(straight, make_job(store, tmp_path / "straight"), progress=Progress("train"))
+
+    job = make_job(store, tmp_path / "killed")
+    calls = 0
+
+    def dies(logits: Tensor, rows: Any) -> Tensor:
+        nonlocal calls
+        calls += 1
+        if calls == 27:
+            raise KeyboardInterrupt
+        return job.loss(logits, rows)
+
+    with pytest.raises(KeyboardInterrupt):
+        train_head(make_head(), TrainingJob(**{**vars(job), "loss": dies}), progress=Progress("train"))
+    resumed = make_head()
+    assert train_head(resumed, job, progress=Progress("train")) == history
+    for key, value in weights_of(straight).items():
+        assert torch.equal(value, weights_of(resumed)[key]), key
+    assert not list(tmp_path.rglob("*.writing"))
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(store: Path, tmp_path: Path) -> None:
+    heads = []
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        job = TrainingJob(**{**vars(make_job(store, tmp_path / name, steps=5)), "seed": seed})
+        heads.append(make_head())
+        train_head(heads[-1], job, progress=Progress("train"))
+    first, same, other = (weights_of(head)["out.weight"] for head in heads)
+    assert torch.equal(first, same)
+    assert not torch.equal(first, other)
+
+
+def test_the_best_candidate_is_chosen_and_all_are_reported(store: Path, tmp_path: Path) -> None:
+    job = make_job(store, tmp_path / "checkpoints")
+    train_head(make_head(), job, progress=Progress("train"))
+    keep_weights(job.checkpoints, tmp_path / "kept")
+    head = make_head()
+    choice = choose_weights(
+        head, tmp_path / "kept", train=job.train, validation=job.validation, frontend=FRONT_END, last=2
+    )
+    candidates = choice["candidates"]
+    assert list(candidates) == ["single step_000030", "single step_000040", "moving average", "swa"]
+    assert candidates[choice["chosen"]]["miss_rate"] == min(c["miss_rate"] for c in candidates.values())
+    assert validate(head, job.validation, frontend=FRONT_END).to_json() == candidates[choice["chosen"]]
+
+
+def test_averaged_weights_get_statistics_of_their_own(store: Path, tmp_path: Path) -> None:
+    """The average's batch-norm statistics are those of its own activations, not the average of others'."""
+    job = make_job(store, tmp_path / "checkpoints")
+    train_head(make_head(), job, progress=Progress("train"))
+    keep_weights(job.checkpoints, tmp_path / "kept")
+    for path in sorted((tmp_path / "kept").iterdir()):  # statistics that no data ever gave
+        saved = torch.load(path, weights_only=True)
+        saved["network"]["stem_norm.running_mean"] += 100.0
+        torch.save(saved, path)
+    head = make_head()
+    choice = choose_weights(
+        head, tmp_path / "kept", train=job.train, validation=job.validation, frontend=FRONT_END, last=2
+    )
+    assert choice["candidates"]["swa"]["validation_loss"] < 0.3
+    assert choice["candidates"]["single step_000040"]["validation_loss"] > 0.6
+
+
+def test_calibration_finds_the_scale_and_the_offset() -> None:
+    rng = np.random.default_rng(0)
+    true = rng.normal(scale=2.0, size=40_000)
+    labels = (rng.random(40_000) < 1 / (1 + np.exp(-true))).astype(np.int8)
+    scale, offset = calibrate((true - 1.0) / 0.5, labels)
+    assert scale == pytest.approx(0.5, rel=0.05)
+    assert offset == pytest.approx(1.0, abs=0.1)
+
+
+def test_calibration_of_separable_scores_stays_finite() -> None:
+    scale, offset = calibrate(np.array([-8.0] * 50 + [9.0] * 30), np.array([0] * 50 + [1] * 30))
+    assert 0 < scale < 10
+    assert abs(offset) < 20
+
+
+def test_miss_rate_is_that_of_the_stated_share_of_negatives() -> None:
+    logits = np.concatenate([np.linspace(-5, 0, 1_000), [-1.0, 2.0, 3.0, 4.0]]).astype(np.float32)
+    labels = np.array([0] * 1_000 + [1] * 4)
+    assert rate(logits, labels).miss_rate == 0.25
+
+
+def test_distillation_loss_is_hintons() -> None:
+    """alpha * T^2 * KL of the two-class softmax at temperature T, plus the rest of the label's cross-entropy."""
+    teacher, student = np.array([3.0, -1.0], np.float32), torch.tensor([[1.5], [0.5]])
+    labels, t, alpha = np.array([1, 0]), 4.0, 0.7
+    loss = SoftTargets(teacher, labels, temperature=t, alpha=alpha)(student, np.array([0, 1]))
+    zeros = torch.zeros(2)
+    p = F.softmax(torch.stack([torch.from_numpy(teacher), zeros], dim=1) / t, dim=1)
+    log_q = F.log_softmax(torch.stack([student[:, 0], zeros], dim=1) / t, dim=1)
+    divergence = (p * (p.log() - log_q)).sum(dim=1)
+    hard = F.binary_cross_entropy_with_logits(student[:, 0], torch.tensor([1.0, 0.0]), reduction="none")
+    torch.testing.assert_close(loss, alpha * t**2 * divergence + (1 - alpha) * hard)
+
+
+def test_a_perfect_student_has_no_divergence_left() -> None:
+    teacher = np.array([2.0, -3.0], np.float32)
+    loss = SoftTargets(teacher, np.array([1, 0]), temperature=4.0, alpha=1.0)
+    torch.testing.assert_close(loss(torch.tensor([[2.0], [-3.0]]), np.array([0, 1])), torch.zeros(2))
