@@ -50,6 +50,9 @@ class Detector(nn.Module):
         calibration: Platt's scale and offset: ``score = sigmoid(scale * logit + offset)``.
     """
 
+    calibration: Tensor
+    silence: Tensor
+
     def __init__(self, config: DetectorConfig) -> None:
         super().__init__()
         self.config = config

@@ -58,6 +58,9 @@ class Gru(nn.Module):
         stride: frames that a step takes together; divides ``r``.
     """
 
+    mean: Tensor
+    deviation: Tensor
+
     def __init__(
         self,
         *,

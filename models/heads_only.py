@@ -18,6 +18,9 @@ class HeadsOnly(nn.Module):
         detector: with its silence state settled.
     """
 
+    calibration: Tensor
+    silence: Tensor
+
     def __init__(self, detector: Detector) -> None:
         super().__init__()
         self.heads = detector.heads

@@ -34,6 +34,9 @@ class Tcn(nn.Module):
         dilations: of the convolutions that follow it, in strides.
     """
 
+    mean: Tensor
+    deviation: Tensor
+
     def __init__(
         self,
         *,
@@ -96,10 +99,12 @@ class Tcn(nn.Module):
         x = (features - self.mean) / self.deviation
         if self._stride > 1:
             x = x.reshape(x.shape[0], -1, self._stride * self._n_features)
-        return self.stem_norm(self.stem(x.transpose(1, 2))).relu()
+        stem: Tensor = self.stem_norm(self.stem(x.transpose(1, 2)))
+        return stem.relu()
 
     def _logits(self, pooled: Tensor) -> Tensor:
         """Averages and maxima ``[b, 2c, k]`` -> ``[b, members, k]``; each member gets its own channels."""
         b, k = pooled.shape[0], pooled.shape[2]
         by_member = pooled.reshape(b, 2, self._members, -1, k).transpose(1, 2)  # [b, members, 2, c / members, k]
-        return self.out(by_member.reshape(b, -1, k))
+        logits: Tensor = self.out(by_member.reshape(b, -1, k))
+        return logits

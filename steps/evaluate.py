@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
-from nanowakeword.arrays import Floats
+from nanowakeword.card import BudgetThreshold
 from nanowakeword.evaluation.babble import Babble
 from nanowakeword.evaluation.experiment import build_report, score_negatives, score_positives
 from nanowakeword.evaluation.report import Report
@@ -38,9 +39,9 @@ class _Streamed:
     clips: dict[str, Scores]
     negatives: Scores
 
-    def peaks(self, *, tail_s: float) -> Floats:
+    def peaks(self, *, tail_s: float) -> npt.NDArray[np.float64]:
         """Highest score of each clip, all conditions one after the other."""
-        return np.concatenate([clip_peaks(scores, tail_s=tail_s) for scores in self.clips.values()])
+        return np.concatenate([clip_peaks(scores, tail_s=tail_s) for scores in self.clips.values()]).astype(np.float64)
 
 
 def run(context: Context) -> None:
@@ -68,24 +69,23 @@ def run(context: Context) -> None:
 
     calibration = _report(verifier, scored["calibration"][0], settings, thresholds={})
     thresholds = [
-        {
-            "fa_per_hour": point.budget_fa_per_hour,
-            "threshold": point.threshold if point.threshold is not None else 1.0,
-            "hours": round(calibration.hours, 3),
-            "basis": material.negatives_basis,
-        }
-        for point in calibration.points
+        BudgetThreshold(
+            fa_per_hour=budget,
+            threshold=1.0 if point.threshold is None else point.threshold,
+            hours=round(calibration.hours, 3),
+            basis=material.negatives_basis,
+        )
+        for budget, point in zip(settings.budgets_fa_per_hour, calibration.points, strict=True)
     ]
-    chosen = {f"set for {item['fa_per_hour']:g} per hour": item["threshold"] for item in thresholds}
+    chosen = {f"set for {item.fa_per_hour:g} per hour": item.threshold for item in thresholds}
     test = _report(verifier, scored["test"][0], settings, thresholds=chosen)
-    default = next(
-        item["threshold"] for item in thresholds if item["fa_per_hour"] == context.settings.publish.budget_fa_per_hour
-    )
+    budget = context.settings.publish.budget_fa_per_hour
+    default = next(item.threshold for item in thresholds if item.fa_per_hour == budget)
     metrics = {
         "statement": material.statement,
         "positives": material.positives_basis,
         "negatives": material.negatives_basis,
-        "thresholds": thresholds,
+        "thresholds": [asdict(item) for item in thresholds],
         "test": test.to_dict(),
         "calibration": calibration.to_dict(),
         "gate": _measure_gate(scored, threshold=default, settings=settings),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 import warnings
@@ -112,9 +111,7 @@ def _export(
             verbose=False,
         )
     assert program is not None  # noqa: S101  # only None with dynamo=False
-    buffer = io.BytesIO()
-    program.save(buffer)
-    model = onnx.load_from_string(buffer.getvalue())
+    model = program.model_proto
     _forget_source(model)
     onnx.checker.check_model(model, full_check=True)
     path.write_bytes(model.SerializeToString(deterministic=True))
@@ -127,7 +124,8 @@ def _onnx_gru(x: Any, hidden: Any, weight_ih: Any, weight_hh: Any, bias_ih: Any,
         reset, update, new = op.Split(gates, num_outputs=3, axis=0)
         return op.Concat(update, reset, new, axis=0)
 
-    first = op.Constant(value_ints=[0])
+    first: Any = op.Constant(value_ints=[0])
+    second: Any = op.Constant(value_ints=[1])
     y, last = op.GRU(
         op.Transpose(x, perm=[1, 0, 2]),  # [t, b, f]
         op.Unsqueeze(reorder(weight_ih), first),
@@ -138,7 +136,7 @@ def _onnx_gru(x: Any, hidden: Any, weight_ih: Any, weight_hh: Any, bias_ih: Any,
         hidden_size=weight_hh.shape[1],
         linear_before_reset=1,
     )
-    return op.Transpose(op.Squeeze(y, op.Constant(value_ints=[1])), perm=[1, 0, 2]), op.Squeeze(last, first)
+    return op.Transpose(op.Squeeze(y, second), perm=[1, 0, 2]), op.Squeeze(last, first)
 
 
 def _forget_source(model: onnx.ModelProto) -> None:

@@ -76,7 +76,8 @@ class LossAwareSampler:
     def probabilities(self, rows: Rows) -> npt.NDArray[np.float64]:
         """P(x_i) of the equation for the rows of one pool."""
         weights = self._weights(rows)
-        return weights / weights.sum()
+        shares: npt.NDArray[np.float64] = weights / weights.sum()
+        return shares
 
     def _weights(self, rows: Rows) -> npt.NDArray[np.float64]:
         losses = self.losses[rows] if self._cap is None else np.minimum(self.losses[rows], self._cap)

@@ -17,7 +17,7 @@ from steps.training import HardTargets, TrainingJob, train_head
 __all__ = ["run"]
 
 # Fixed, so that results do not depend on how many cores a machine has; heads this small gain nothing from more.
-THREADS: Final = 2
+THREADS: Final = 1
 
 
 def run(context: Context) -> None:

@@ -81,5 +81,5 @@ def test_an_empty_pool_is_an_error_that_names_it() -> None:
     rng = np.random.default_rng(0)
     with pytest.raises(ConfigError, match="'noise'"):
         LossAwareSampler(
-            np.zeros(5), {"noise": 2}, names=["a", "noise"], rng=rng, alpha=1.0, epsilon=1e-6, loss_cap=None
+            np.zeros(5, np.int8), {"noise": 2}, names=["a", "noise"], rng=rng, alpha=1.0, epsilon=1e-6, loss_cap=None
         )
