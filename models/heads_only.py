@@ -38,7 +38,7 @@ class HeadsOnly(nn.Module):
             frames = [features]
         else:
             hops = torch.split(features, [r * f for r, f in self._shapes], dim=2)  # [b, k, r*f] each
-            frames = [hop.reshape(hop.shape[0], -1, f) for hop, (_, f) in zip(hops, self._shapes, strict=True)]
+            frames = [hop.unflatten(2, shape).flatten(1, 2) for hop, shape in zip(hops, self._shapes, strict=True)]
         parts = torch.split(state + self.silence, self._sizes, dim=1)
         logits, nexts = [], []
         for head, frame, part in zip(self.heads, frames, parts, strict=True):

@@ -36,10 +36,17 @@ def pool_stream(x: Tensor, past: Tensor, *, frames_per_hop: int) -> tuple[Tensor
     """
     c, keep = x.shape[1], past.shape[2]
     if frames_per_hop > 1:
-        hops = torch.cat([F.avg_pool1d(x, frames_per_hop), F.max_pool1d(x, frames_per_hop)], dim=1)  # [b, 2c, k]
+        hops = torch.cat(
+            [F.avg_pool1d(x, frames_per_hop), _max_pool(x, frames_per_hop, stride=frames_per_hop)], dim=1
+        )  # [b, 2c, k]
     else:
         hops = torch.cat([x, x], dim=1)
     line = torch.cat([past, hops], dim=2)  # [b, 2c, m-1+k]
     averages = F.avg_pool1d(line[:, :c], keep + 1, stride=1)
-    maxima = F.max_pool1d(line[:, c:], keep + 1, stride=1)
+    maxima = _max_pool(line[:, c:], keep + 1, stride=1)
     return torch.cat([averages, maxima], dim=1), line[:, :, line.shape[2] - keep :]
+
+
+def _max_pool(x: Tensor, size: int, *, stride: int) -> Tensor:
+    """As ``F.max_pool1d``, which would freeze the number of hops in an exported file."""
+    return F.max_pool2d(x.unsqueeze(2), (1, size), stride=(1, stride)).squeeze(2)

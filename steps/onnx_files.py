@@ -17,6 +17,7 @@ from torch.export import Dim
 
 import models.gru  # noqa: F401  # defines the operator that is translated below
 from nanowakeword.card import CARD_KEY
+from nanowakeword.errors import ModelError
 from nanowakeword.timing import HOP_SAMPLES
 
 __all__ = ["export_detector", "export_heads", "read_card", "write_card"]
@@ -112,6 +113,9 @@ def _export(
         )
     assert program is not None  # noqa: S101  # only None with dynamo=False
     model = program.model_proto
+    frozen = [port.name for port in (*model.graph.input, *model.graph.output) if _is_frozen(port, shapes)]
+    if frozen:
+        raise ModelError(f"{path.name}: the exporter froze a dimension of {', '.join(frozen)}", expected="any length")
     _forget_source(model)
     onnx.checker.check_model(model, full_check=True)
     path.write_bytes(model.SerializeToString(deterministic=True))
@@ -137,6 +141,12 @@ def _onnx_gru(x: Any, hidden: Any, weight_ih: Any, weight_hh: Any, bias_ih: Any,
         linear_before_reset=1,
     )
     return op.Transpose(op.Squeeze(y, second), perm=[1, 0, 2]), op.Squeeze(last, first)
+
+
+def _is_frozen(port: onnx.ValueInfoProto, shapes: dict[str, dict[int, Any]]) -> bool:
+    """Whether a dimension that must be free is not: those asked for of an input, the streams of an output."""
+    dimensions = port.type.tensor_type.shape.dim
+    return any(not dimensions[axis].dim_param for axis in shapes.get(port.name, {0: None}))
 
 
 def _forget_source(model: onnx.ModelProto) -> None:
