@@ -14,7 +14,7 @@ import pytest
 from steps.closure import CHECKOUT
 
 PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["project"]
-FIRST_PARTY = {"benchmarks", "flows", "models", "nanowakeword", "serving", "steps", "tests"}
+FIRST_PARTY = {"benchmarks", "flows", "models", "nanowakeword", "protos", "serving", "steps", "tests"}
 # Extras that each package of ours may import from, besides the runtime's own two dependencies.
 ALLOWED = {
     "nanowakeword": {"audio", "remote"},
@@ -22,6 +22,7 @@ ALLOWED = {
     "steps": {"train"},
     "flows": {"train"},
     "serving": {"serve"},
+    "protos": {"dev"},
     "tests": {"dev"},
     "benchmarks": {"dev"},
 }
