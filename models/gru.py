@@ -41,7 +41,7 @@ def gru_stream(
 
 
 @gru_stream.register_fake
-def _(x: Tensor, hidden: Tensor, *weights: Tensor) -> tuple[Tensor, Tensor]:
+def _(x: Tensor, hidden: Tensor, *_weights: Tensor) -> tuple[Tensor, Tensor]:
     return x.new_empty(x.shape[0], x.shape[1], hidden.shape[1]), torch.empty_like(hidden)
 
 

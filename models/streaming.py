@@ -54,7 +54,7 @@ class Head(Protocol):
         ...
 
     def score_window(self, features: Tensor) -> Tensor:
-        """Features ``[b, window_frames, f]`` -> logits of each member ``[b, members]`` at the window's end, for training."""
+        """Features ``[b, window_frames, f]`` -> logits ``[b, members]`` at the end of the window, for training."""
         ...
 
 

@@ -89,6 +89,6 @@ class LossAwareSampler:
         if count > len(rows):
             drawn: Rows = self._rng.choice(rows, size=count, p=weights / weights.sum())
             return drawn
-        # The largest of log(weight) + Gumbel noise are a weighted sample without replacement: Efraimidis, Spirakis 2006.
+        # The largest of log(weight) + Gumbel noise are a weighted sample without replacement (Efraimidis 2006).
         keys = np.log(weights) + self._rng.gumbel(size=len(rows))
         return rows[np.argpartition(keys, len(rows) - count)[len(rows) - count :]]
