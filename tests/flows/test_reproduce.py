@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,12 @@ from steps.workspace import prepare_workspace
 from tests.flows.test_pipeline import SLOW, await_file, is_gone
 
 REPORTING = """
-import os, time
+import os, subprocess, time
 from steps.stage import Context
 
 def run(context: Context) -> None:
-    (context.root / "pid").write_text(str(os.getpid()))
+    worker = subprocess.Popen(["sleep", "SECONDS"])
+    (context.root / "pids").write_text(f"{os.getpid()} {worker.pid}")
     context.progress.update(1, 2, unit="things", note="half way")
     time.sleep(SECONDS)
     context.progress.update(2, 2, unit="things")
@@ -67,9 +69,11 @@ def test_nothing_is_left_running(scripted: Callable[[str], Path], interruption: 
     def interrupt(entry: dict[str, Any]) -> None:
         raise interruption
 
+    started = time.monotonic()
     with pytest.raises(interruption):
         reproduce("phrases", workspace=workspace, log=print, report=interrupt)
-    assert is_gone(int((workspace / "pid").read_text()))
+    assert time.monotonic() - started < 30.0
+    assert all(is_gone(int(pid)) for pid in (workspace / "pids").read_text().split())
     assert not (workspace / "artifacts" / "phrases").exists()
 
 

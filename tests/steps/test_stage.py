@@ -21,7 +21,7 @@ import torch
 
 from nanowakeword.errors import ConfigError, NanoWakewordError, StorageError
 from steps.__main__ import main
-from steps.closure import CHECKOUT
+from steps.closure import CHECKOUT, closure
 from steps.settings import Settings
 from steps.stage import STAGES, Context, run_stage
 
@@ -228,6 +228,21 @@ class TestCheckpoints:
     def test_are_others_for_other_inputs(self, root: Path, install: Install) -> None:
         first = self.checkpoints(root, install, finish=False)
         (root / "artifacts" / "phrases" / "result.txt").write_text("other words")
+        assert self.checkpoints(root, install, finish=False) != first
+
+    def test_are_others_for_other_code(
+        self, root: Path, install: Install, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Else a stage whose code was mended would go on with what the old code had left."""
+        code = tmp_path_factory.mktemp("code")
+        for path in closure("steps.synthesize"):
+            (code / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(CHECKOUT / path, code / path)
+        first = self.checkpoints(root, install, finish=False)
+        monkeypatch.setattr("steps.stage.CHECKOUT", code)
+        assert self.checkpoints(root, install, finish=False) == first
+        with (code / "steps" / "clippack.py").open("a") as stream:
+            stream.write("# mended")
         assert self.checkpoints(root, install, finish=False) != first
 
     def test_of_another_hash_go_when_the_stage_has_finished(self, root: Path, install: Install) -> None:

@@ -73,7 +73,8 @@ def test_quick_settings(folder: Path) -> None:
     quick = prepare_workspace(folder, overlays=[CHECKOUT / "quick.yaml"]).settings
     full = load_settings(CHECKOUT / "params.yaml")
     assert quick.synthesize.positives < full.synthesize.positives
-    assert quick.train.steps < full.train.steps
+    assert quick.augment.negatives < full.augment.negatives
+    assert quick.train.members < full.train.members
     assert quick.wakeword == full.wakeword
     assert quick.evaluate == full.evaluate  # weaker, and measured in the same way
 
@@ -147,11 +148,11 @@ class TestAgain:
     def test_edits_by_hand_are_kept(self, folder: Path) -> None:
         prepare_workspace(folder, phrase="ok house", overlays=[CHECKOUT / "quick.yaml"])
         params = folder / "params.yaml"
-        params.write_text(params.read_text("utf-8").replace("  steps: 300", "  steps: 123  # mine", 1))
+        params.write_text(params.read_text("utf-8").replace("  sentences: 500 ", "  sentences: 123 # mine "))
         edited = prepare_workspace(folder, phrase="ok house", overlays=[CHECKOUT / "quick.yaml"])
         assert edited.edited
-        assert edited.settings.train.steps == 123
-        assert "steps: 123  # mine" in params.read_text("utf-8")
+        assert edited.settings.phrases.sentences == 123
+        assert "sentences: 123 # mine" in params.read_text("utf-8")
 
     def test_a_new_wish_is_laid_over_edits_once(self, folder: Path) -> None:
         prepare_workspace(folder, phrase="ok house")
