@@ -21,13 +21,20 @@ _HEADER: Final = """\
 # Run it after adding a stage or an import, and after changing corpus.real; the tests compare.
 """
 # Shown by `dvc metrics show` and `dvc plots show`.
-_METRICS: Final = "artifacts/evaluate/metrics.json"
+_FOOTER: Final = """\
+metrics:
+  - artifacts/evaluate/metrics.json
+
+plots:
+  - artifacts/train/training.png
+  - artifacts/evaluate/det.png
+"""
 
 
 def pipeline_text(settings: Settings) -> str:
     """Text of the ``dvc.yaml`` that belongs to some settings."""
     stages = "\n".join(_stage_text(stage, settings) for stage in STAGES.values())
-    return f"{_HEADER}stages:\n{stages}\nmetrics:\n  - {_METRICS}\n"
+    return f"{_HEADER}stages:\n{stages}\n{_FOOTER}"
 
 
 def write_pipeline(workspace: Path) -> bool:
