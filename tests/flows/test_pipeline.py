@@ -11,10 +11,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 from ruamel.yaml import YAML
 
-from tests.flows.conftest import Dvc
+from steps.workspace import prepare_workspace
+from tests.flows.conftest import Dvc, keep_stages, use_own_cache
 
 SLOW = """
 import os, time
@@ -98,6 +101,32 @@ def test_a_changed_helper_makes_its_stages_stale(scripted: Callable[[str], Path]
     with (workspace / "steps" / "train.py").open("a") as stream:
         stream.write("\n# a comment\n")
     assert ran(dvc(workspace, "repro")) == []
+
+
+def test_a_changed_manifest_makes_corpus_stale(tmp_path: Path, dvc: Dvc) -> None:
+    """The manifest lies outside of the workspace."""
+    manifest = tmp_path / "recordings" / "manifest.csv"
+    manifest.parent.mkdir()
+    rows = ["path,source,licence,kind,speaker,seconds"]
+    for number in range(4):
+        noise = np.random.default_rng(number).integers(-3_000, 3_000, 16_000, dtype=np.int16)
+        soundfile.write(manifest.parent / f"{number}.wav", noise, 16_000)
+        rows.append(f"{number}.wav,here,CC0-1.0,noise,,1.0")
+    manifest.write_text("\n".join(rows[:-1]) + "\n")
+    folder = tmp_path / "workspace"
+    prepare_workspace(folder, real=manifest)
+    use_own_cache(folder)
+    keep_stages(folder, "corpus")
+
+    def listed() -> int:
+        return len((folder / "artifacts" / "corpus" / "recordings.jsonl").read_text("utf-8").splitlines())
+
+    assert ran(dvc(folder, "repro")) == ["corpus"]
+    assert listed() == 3
+    assert ran(dvc(folder, "repro")) == []
+    manifest.write_text("\n".join(rows) + "\n")
+    assert ran(dvc(folder, "repro")) == ["corpus"]
+    assert listed() == 4
 
 
 def test_a_typo_stops_it_with_all_errors(workspace: Path, dvc: Dvc) -> None:
