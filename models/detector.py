@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from models.frontends.table import FRONT_ENDS, build_front_end
 from models.streaming import settle
 from models.table import build_head
-from nanowakeword.timing import HOP_SAMPLES
+from nanowakeword.timing import HOP_S, HOP_SAMPLES
 
 __all__ = ["Detector", "DetectorConfig"]
 
@@ -84,6 +84,14 @@ class Detector(nn.Module):
             window = (int(head.window_frames) - 1) * frame_samples  # type: ignore[arg-type]
             reaches.append(int(frontend.receptive_field_samples) + window)  # type: ignore[arg-type]
         return max(reaches)
+
+    @property
+    def window_s(self) -> float:
+        """Longest window of a head: so long can one utterance keep the score up."""
+        return max(
+            int(head.window_frames) * HOP_S / FRONT_ENDS[name].frames_per_hop  # type: ignore[arg-type]
+            for name, head in zip(self.config.frontends, self.heads, strict=True)
+        )
 
     @torch.no_grad()
     def settle_silence(self) -> None:

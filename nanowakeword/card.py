@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from nanowakeword.errors import ConfigError, ModelError
+from nanowakeword.postfilter import REFRACTORY_S
 from nanowakeword.timing import HOP_SAMPLES, SAMPLE_RATE_HZ
 
 __all__ = ["CARD_KEY", "SCHEMA_VERSION", "BudgetThreshold", "ModelCard"]
@@ -52,6 +53,8 @@ class ModelCard:
         language: of the phrase, an espeak-ng code such as ``en-us``.
         phonemes: of the phrase, IPA.
         receptive_field_samples: past samples that can change a score; None where the card does not tell.
+        refractory_s: seconds after a detection in which nothing fires unless the user says otherwise: as long as one
+            utterance can keep the score up.
         thresholds: thresholds for budgets of false accepts, by rising budget.
         content: the whole card as it was read, unknown keys included.
     """
@@ -65,6 +68,7 @@ class ModelCard:
     language: str
     phonemes: str
     receptive_field_samples: int | None
+    refractory_s: float
     thresholds: tuple[BudgetThreshold, ...]
     content: Mapping[str, Any]
 
@@ -147,6 +151,7 @@ class _CardReader:
             language=self._take("language", str, default=""),
             phonemes=self._take("phonemes", str, default=""),
             receptive_field_samples=self._receptive_field(),
+            refractory_s=self._refractory(),
             thresholds=self._thresholds(),
             content=self._content,
         )
@@ -157,6 +162,12 @@ class _CardReader:
             return None
         samples: int = self._take("receptive_field_samples", int)
         return samples
+
+    def _refractory(self) -> float:
+        seconds: float = self._take("refractory_s", float, default=REFRACTORY_S)
+        if seconds < 0.0:
+            raise self._wrong("refractory_s", seconds, "0 or more")
+        return seconds
 
     def _thresholds(self) -> tuple[BudgetThreshold, ...]:
         rows = []

@@ -20,7 +20,7 @@ from nanowakeword.audio import check_chunk, read_audio
 from nanowakeword.card import ModelCard
 from nanowakeword.errors import ConfigError
 from nanowakeword.graph import Graph
-from nanowakeword.postfilter import REFRACTORY_S, PostFilter, check_patience, check_refractory, check_threshold
+from nanowakeword.postfilter import PostFilter, check_patience, check_refractory, check_threshold
 from nanowakeword.results import Detection, DetectionResult
 from nanowakeword.stream import ScoreStream, to_detection
 from nanowakeword.timing import HOP_SAMPLES
@@ -91,7 +91,7 @@ class NanoInterpreter:
             chunk: int16 ``[n]``, 16 kHz mono, any ``n``.
             threshold: score at or above which a hop counts, for all models or by model name. Default: the model's own.
             patience: hops in a row that must count, for all models or by model name. Default: 1.
-            debounce_time: seconds after a detection in which the model does not fire again. Default: 1.
+            debounce_time: seconds after a detection in which the model stays quiet. Default: what its card says.
 
         Raises:
             AudioError: the audio is not int16 or not mono.
@@ -101,13 +101,13 @@ class NanoInterpreter:
         if threshold is not None or patience is not None or debounce_time is not None:
             self._check(threshold, patience, debounce_time)
         withhold = patience is not None or debounce_time is not None
-        refractory_s = REFRACTORY_S if debounce_time is None else debounce_time
         raw_scores, shown, detections = {}, {}, list[Detection]()
         for name, graph in self._graphs.items():
             limit = _for_model(threshold, name, graph.card.threshold)
             needed = _for_model(patience, name, 1)
             scores = self._streams[name].feed(chunk)
-            events = self._filters[name].push(scores, threshold=limit, patience=needed, refractory_s=refractory_s)
+            pause = graph.card.refractory_s if debounce_time is None else debounce_time
+            events = self._filters[name].push(scores, threshold=limit, patience=needed, refractory_s=pause)
             raw_scores[name] = shown[name] = float(scores.max()) if len(scores) else 0.0
             if withhold and shown[name] >= limit:
                 fired = [event.score for event in events]

@@ -17,7 +17,7 @@ import numpy as np
 from nanowakeword.arrays import Floats, Samples
 from nanowakeword.audio import check_chunk
 from nanowakeword.graph import Graph
-from nanowakeword.postfilter import REFRACTORY_S, Event, PostFilter, check_patience, check_refractory, check_threshold
+from nanowakeword.postfilter import Event, PostFilter, check_patience, check_refractory, check_threshold
 from nanowakeword.results import Detection
 from nanowakeword.timing import HOP_S, HOP_SAMPLES
 
@@ -96,19 +96,19 @@ class DetectionStream:
         graph: the model; many streams may share it, in any threads.
         threshold: score at or above which it fires. None: the model's own.
         patience: hops in a row that must reach the threshold.
-        refractory_s: seconds after a detection in which nothing fires.
+        refractory_s: seconds after a detection in which nothing fires. None: the model's own.
 
     Raises:
         ConfigError: an argument is out of range.
     """
 
     def __init__(
-        self, graph: Graph, *, threshold: float | None = None, patience: int = 1, refractory_s: float = REFRACTORY_S
+        self, graph: Graph, *, threshold: float | None = None, patience: int = 1, refractory_s: float | None = None
     ) -> None:
         self.graph = graph
         self.threshold = graph.card.threshold if threshold is None else check_threshold(threshold)
         self.patience = check_patience(patience)
-        self.refractory_s = check_refractory(refractory_s)
+        self.refractory_s = graph.card.refractory_s if refractory_s is None else check_refractory(refractory_s)
         self.reset()
 
     def reset(self) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from models.detector import Detector
 from models.frontends.table import FRONT_ENDS
 from nanowakeword import __version__
-from nanowakeword.timing import HOP_SAMPLES, SAMPLE_RATE_HZ
+from nanowakeword.timing import HOP_S, HOP_SAMPLES, SAMPLE_RATE_HZ
 from steps.settings import Settings
 
 __all__ = ["first_card", "git_commit"]
@@ -62,6 +62,8 @@ def first_card(
             "n_parameters": sum(parameter.numel() for parameter in heads),
         },
         "threshold": 0.5,
+        # A little longer than one utterance stays in the window, or it would be heard twice.
+        "refractory_s": round(detector.window_s + 4 * HOP_S, 2),
         "thresholds": [],
         "metrics": {},
         "seed": settings.seed,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,11 @@ from hypothesis import strategies as st
 from nanowakeword.arrays import Samples
 from nanowakeword.errors import AudioError, ConfigError
 from nanowakeword.graph import Graph
+from nanowakeword.interpreter import NanoInterpreter
 from nanowakeword.results import Detection
 from nanowakeword.stream import DetectionStream, HopBuffer, ScoreStream
 from nanowakeword.timing import HOP_SAMPLES
-from tests.tiny_model import silence, tone
+from tests.tiny_model import silence, tiny_card, tone, write_tiny_model
 
 parts = st.lists(st.tuples(st.booleans(), st.floats(0.02, 0.9)), max_size=8)
 
@@ -125,3 +127,16 @@ def test_wrong_arguments_and_audio(tiny: Graph) -> None:
     with pytest.raises(AudioError):
         stream.feed(np.zeros(1280))  # type: ignore[arg-type]
     assert stream.feed(np.zeros(0, np.int16)) == []
+
+
+def test_the_model_says_how_long_one_utterance_keeps_its_score_up(tmp_path: Path) -> None:
+    """A tone of 1.5 s is heard twice with a second of pause, and once with what the card asks for."""
+    audio = np.concatenate([tone(1.5), silence(1.0)])
+    heard = {}
+    for seconds in (None, 1.0, 2.0):
+        path = write_tiny_model(tmp_path / f"{seconds}.onnx", card=tiny_card(refractory_s=seconds))
+        graph = Graph.load(path)
+        interpreter = NanoInterpreter.load_model(str(path))
+        detected = [interpreter.predict(hop).detected for hop in np.split(audio, range(1280, len(audio), 1280))]
+        heard[seconds] = (len(DetectionStream(graph).feed(audio)), sum(detected))
+    assert heard == {None: (2, 2), 1.0: (2, 2), 2.0: (1, 1)}
