@@ -11,7 +11,7 @@ import pytest
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """Folder of real recordings with a ``manifest.csv``; tests that need it are skipped where there is none."""
-    folder = Path(os.environ.get("NANOWAKEWORD_DATA") or Path(__file__).parents[2] / "shared" / "data")
+    folder = Path(os.environ.get("NANOWAKEWORD_DATA") or Path(__file__).parents[2] / "shared" / "data").resolve()
     if not (folder / "manifest.csv").is_file():
         pytest.skip(f"no real recordings: {folder}/manifest.csv does not exist (set NANOWAKEWORD_DATA)")
     return folder

@@ -41,7 +41,10 @@ def test_how_a_recording_is_cut_changes_nothing(
     tiny: Graph, pattern: list[tuple[bool, float]], cuts: list[int]
 ) -> None:
     audio = render(pattern)
-    assert listen(tiny, np.split(audio, sorted(cuts))) == listen(tiny, [audio])
+    (pieces, piece_scores), (whole, scores) = listen(tiny, np.split(audio, sorted(cuts))), listen(tiny, [audio])
+    # Sums over other numbers of hops may differ in the last bit.
+    assert piece_scores == pytest.approx(scores, abs=1e-6)
+    assert [(event.start_s, event.end_s) for event in pieces] == [(event.start_s, event.end_s) for event in whole]
 
 
 @settings(max_examples=40, deadline=None)
