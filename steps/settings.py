@@ -96,6 +96,7 @@ class Synthesize(Section):
     positives: Positive
     partials: Count
     negatives: Positive
+    evaluation_hours: Annotated[float, Field(ge=0.0, le=100.0)]
     engines: dict[ENGINES, Annotated[float, Field(gt=0.0)]] = Field(min_length=1)
     speed: Range
     workers: Positive

@@ -19,7 +19,7 @@ from steps.clippack import Kind, Split
 from steps.phonemes import of_text
 from steps.tts.engine import Engine, Request, Voice
 
-__all__ = ["SPLITS", "SPLIT_SHARES", "Texts", "allot", "deal", "plan_clips", "split_voices"]
+__all__ = ["SPLITS", "SPLIT_SHARES", "Texts", "allot", "deal", "plan_clips", "plan_monologues", "split_voices"]
 
 Item = TypeVar("Item")
 
@@ -30,6 +30,9 @@ _DEAL: Final[tuple[Split, ...]] = (
     *("train", "train", "validation", "train", "train"),
     *("calibration", "train", "train", "test", "train"),
 )
+_MEASURED: Final[tuple[Split, ...]] = ("calibration", "test")
+_SENTENCES_IN_A_ROW: Final = 4
+_SENTENCE_S: Final = 1.8  # mean of 540 clips of espeak-ng
 _LONE_WORDS: Final = 3  # a text of so few words is said by itself, slowly
 
 
@@ -110,6 +113,49 @@ def plan_clips(
                     speed=speed,
                     seed=seed,
                 )
+    return requests
+
+
+def plan_monologues(
+    texts: Texts, *, hours: float, engines: Mapping[str, Engine], speed: tuple[float, float], seed: int
+) -> list[Request]:
+    """Hours of other speech to measure false accepts on, for calibration and test each: several sentences in a row.
+
+    Spoken by the quickest engine that has voices in the split, since hours of a slow one would take hours; the
+    sentences are the split's own, so none of them was trained on.
+
+    Args:
+        texts: what may be said.
+        hours: of each of the two splits, about.
+        engines: engines that are there, by name.
+        speed: slowest and fastest rate.
+        seed: of the choices.
+    """
+    requests: list[Request] = []
+    sentences = dict(zip(SPLITS, deal(texts.sentences), strict=True))
+    n = round(hours * 3600 / (_SENTENCES_IN_A_ROW * _SENTENCE_S))
+    for split in _MEASURED:
+        rng = np.random.default_rng([seed, _number("monologue"), _number(split)])
+        speakers = {
+            name: voices
+            for name, engine in engines.items()
+            if engine.speaks(texts.sentence_language) and (voices := split_voices(engine, seed=seed)[split])
+        }
+        if not (speakers and n):
+            continue
+        quickest = max(speakers, key=lambda name: engines[name].shard_clips)
+        own = _sayable(sentences[split] or texts.sentences, engines[quickest])
+        requests += _plan_part(
+            n,
+            kind="negative",
+            split=split,
+            language=texts.sentence_language,
+            texts=[" ".join(rng.choice(own, size=_SENTENCES_IN_A_ROW)) for _ in range(n)],
+            engine=engines[quickest],
+            voices=[voice.name for voice in speakers[quickest]],
+            speed=speed,
+            seed=seed + 1,
+        )
     return requests
 
 

@@ -27,7 +27,7 @@ from nanowakeword.timing import SAMPLE_RATE_HZ
 from steps.clippack import Clip, Split, write_clips
 from steps.phrases import NEGATIVE_LANGUAGE
 from steps.shards import run_shards
-from steps.speech_plan import SPLITS, Texts, plan_clips
+from steps.speech_plan import SPLITS, Texts, plan_clips, plan_monologues
 from steps.stage import Context
 from steps.tts import worker
 from steps.tts.engine import Engine, Request
@@ -59,13 +59,17 @@ def run(context: Context) -> None:
         context.progress.say(f"without the voices of {name}, the others take its share. {hint}")
     if not engines:
         raise ConfigError("synthesize.engines", got=f"none of {', '.join(missing)} installed", expected="at least one")
+    texts = read_texts(context.input("phrases") / "phrases.json")
     requests = plan_clips(
-        read_texts(context.input("phrases") / "phrases.json"),
+        texts,
         counts={"positive": settings.positives, "partial": settings.partials, "negative": settings.negatives},
         engines=engines,
         shares={str(name): share for name, share in settings.engines.items()},
         speed=settings.speed,
         seed=context.settings.seed,
+    )
+    requests += plan_monologues(
+        texts, hours=settings.evaluation_hours, engines=engines, speed=settings.speed, seed=context.settings.seed
     )
     shards = _shard(requests, engines=engines, seed=context.settings.seed)
     spoken = 0

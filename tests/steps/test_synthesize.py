@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from nanowakeword.errors import ConfigError, DependencyError
 from steps.clippack import ClipPack
 from steps.settings import load_settings
 from steps.shards import run_shards
-from steps.speech_plan import SPLIT_SHARES, SPLITS, Texts, allot, deal, plan_clips, split_voices
+from steps.speech_plan import SPLIT_SHARES, SPLITS, Texts, allot, deal, plan_clips, plan_monologues, split_voices
 from steps.stage import STAGES, run_stage
 from steps.synthesize import read_texts
 from steps.trim import finish_clip
@@ -104,6 +105,27 @@ def test_single_voices_train_and_blends_stay_in_a_split() -> None:
     assert all({homes[voice] for voice in request.voices} == {request.split} for request in blends)
 
 
+def test_monologues_are_for_measuring_only_and_their_sentences_are_the_splits_own() -> None:
+    engines = {name: ENGINES[name] for name in ("espeak", "kokoro", "hibari")}
+    many = replace(TEXTS, sentences=[f"sentence number {n:03d}" for n in range(300)])
+    monologues = plan_monologues(many, hours=0.1, engines=engines, speed=(0.5, 1.35), seed=7)
+    assert {request.split for request in monologues} == {"calibration", "test"}
+    assert {request.engine for request in monologues} == {"espeak"}
+    assert len(monologues) == 2 * round(0.1 * 3600 / (4 * 1.8))
+    clips = plan("espeak", texts=many)
+    for split in ("calibration", "test"):
+        texts = [request.text for request in monologues if request.split == split]
+        elsewhere = {request.text for request in clips if request.kind == "negative" and request.split != split}
+        assert not [text for text in texts if any(sentence in text for sentence in elsewhere)]
+        assert len(set(texts)) > 0.9 * len(texts)
+        voices = {request.voices for request in monologues if request.split == split}
+        assert voices <= {request.voices for request in clips if request.split == split}
+
+
+def test_no_hours_no_monologues() -> None:
+    assert plan_monologues(TEXTS, hours=0.0, engines=dict(ENGINES), speed=(0.5, 1.35), seed=7) == []
+
+
 def test_a_split_hears_sentences_of_its_own() -> None:
     said: dict[str, set[str]] = {split: set() for split in SPLITS}
     for request in plan("espeak", "kokoro"):
@@ -162,6 +184,7 @@ def workspace(root: Path, *, workers: int = 2, engines: str = "{hibari: 0.3, esp
         ("positives: 2400", "positives: 60"),
         ("partials: 700", "partials: 20"),
         ("negatives: 1800", "negatives: 20"),
+        ("evaluation_hours: 1.0", "evaluation_hours: 0.0"),
         (re.findall("engines: {.*}", text)[0], f"engines: {engines}"),
         ("  workers: 2\n\ncorpus", f"  workers: {workers}\n\ncorpus"),
     ):
