@@ -56,7 +56,7 @@ class Detector(nn.Module):
     def __init__(self, config: DetectorConfig) -> None:
         super().__init__()
         self.config = config
-        self.frontends = nn.ModuleList(cast(nn.Module, build_front_end(name)) for name in config.frontends)
+        self.frontends = nn.ModuleList(build_front_end(name) for name in config.frontends)
         self.heads = nn.ModuleList(
             cast(
                 nn.Module,
