@@ -17,7 +17,7 @@ from models.streaming import settle
 from models.table import build_head
 from nanowakeword.timing import HOP_S, HOP_SAMPLES
 
-__all__ = ["Detector", "DetectorConfig"]
+__all__ = ["Detector", "DetectorConfig", "fuse_logits"]
 
 # Digital silence fed to find the silence state: longer than any receptive field, and than a recurrent head's memory.
 _SILENCE_HOPS = 64
@@ -126,20 +126,14 @@ class Detector(nn.Module):
             logits.append(logit)
             nexts += [next_front, next_head]
             features.append(frames)
-        logit = logits[0] if len(logits) == 1 else torch.stack(logits).mean(dim=0)
-        score = torch.sigmoid(logit * self.calibration[0] + self.calibration[1])
-        if len(features) > 1:
-            k = score.shape[1]
-            features = [
-                torch.cat(
-                    [
-                        frames.reshape(-1, k, _per_hop(name))
-                        for frames, name in zip(features, self.config.frontends, strict=True)
-                    ],
-                    dim=2,
-                )
-            ]
-        return score, torch.cat(nexts, dim=1) - self.silence, features[0]
+        score = fuse_logits(logits, self.calibration)
+        packed = features[0] if len(features) == 1 else self._pack(features, hops=score.shape[1])
+        return score, torch.cat(nexts, dim=1) - self.silence, packed
+
+    def _pack(self, features: list[Tensor], *, hops: int) -> Tensor:
+        """Frames ``[b, k*r, f]`` of several front ends -> ``[b, k, sum of r*f]``."""
+        named = zip(features, self.config.frontends, strict=True)
+        return torch.cat([frames.reshape(-1, hops, _per_hop(name)) for frames, name in named], dim=2)
 
     def save_state(self) -> dict[str, Any]:
         """Weights and configuration, for ``torch.save``; frozen front ends are rebuilt from their packages."""
@@ -156,6 +150,12 @@ class Detector(nn.Module):
             raise ValueError(f"weights do not fit the configuration: {', '.join(wrong)}")
         detector.settle_silence()
         return detector
+
+
+def fuse_logits(logits: list[Tensor], calibration: Tensor) -> Tensor:
+    """Logits ``[b, k]`` of each head -> calibrated probability ``[b, k]``: Platt's sigmoid of their mean."""
+    logit = logits[0] if len(logits) == 1 else torch.stack(logits).mean(dim=0)
+    return torch.sigmoid(logit * calibration[0] + calibration[1])
 
 
 def _per_hop(frontend: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from models.detector import Detector
+from models.detector import Detector, fuse_logits
 from models.frontends.table import FRONT_ENDS
 
 __all__ = ["HeadsOnly"]
@@ -45,6 +45,4 @@ class HeadsOnly(nn.Module):
             logit, following = head(frame, part)
             logits.append(logit)
             nexts.append(following)
-        logit = logits[0] if len(logits) == 1 else torch.stack(logits).mean(dim=0)
-        score = torch.sigmoid(logit * self.calibration[0] + self.calibration[1])
-        return score, torch.cat(nexts, dim=1) - self.silence
+        return fuse_logits(logits, self.calibration), torch.cat(nexts, dim=1) - self.silence

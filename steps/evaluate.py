@@ -54,6 +54,7 @@ def run(context: Context) -> None:
     folder = context.input("export")
     verifier, gate = Graph.load(folder / f"{name}.onnx"), Graph.load(folder / f"{name}_lite.onnx")
     scored: dict[str, tuple[_Streamed, _Streamed]] = {}
+    materials: dict[str, Material] = {}
     for split in ("calibration", "test"):
         material = find_material(
             split,
@@ -61,6 +62,7 @@ def run(context: Context) -> None:
             clips=context.input("synthesize"),
             corpus=context.input("corpus"),
         )
+        materials[split] = material
         progress = _progress(context, split)
         scored[split] = (
             _stream(verifier, material, settings, seed=context.settings.seed, progress=progress),
@@ -73,7 +75,7 @@ def run(context: Context) -> None:
             fa_per_hour=budget,
             threshold=1.0 if point.threshold is None else point.threshold,
             hours=round(calibration.hours, 3),
-            basis=material.negatives_basis,
+            basis=materials["calibration"].negatives_basis,
         )
         for budget, point in zip(settings.budgets_fa_per_hour, calibration.points, strict=True)
     ]
@@ -81,17 +83,18 @@ def run(context: Context) -> None:
     test = _report(verifier, scored["test"][0], settings, thresholds=chosen)
     budget = context.settings.publish.budget_fa_per_hour
     default = next(item.threshold for item in thresholds if item.fa_per_hour == budget)
+    measured_on = materials["test"]
     metrics = {
-        "statement": material.statement,
-        "positives": material.positives_basis,
-        "negatives": material.negatives_basis,
+        "statement": measured_on.statement,
+        "positives": measured_on.positives_basis,
+        "negatives": measured_on.negatives_basis,
         "thresholds": [asdict(item) for item in thresholds],
         "test": test.to_dict(),
         "calibration": calibration.to_dict(),
         "gate": _measure_gate(scored, threshold=default, settings=settings),
     }
     (context.out / "metrics.json").write_text(json.dumps(metrics, ensure_ascii=False, indent=2) + "\n", "utf-8")
-    (context.out / "report.txt").write_text(f"{material.statement}\n\n{format_report(test)}", encoding="utf-8")
+    (context.out / "report.txt").write_text(f"{measured_on.statement}\n\n{format_report(test)}", encoding="utf-8")
     plot_det(test, context.out / "det.png")
 
 
