@@ -17,9 +17,12 @@ _PR_SET_PDEATHSIG: Final = 1
 
 
 def die_with_parent() -> None:
-    """Ask Linux to end this process when its parent dies; elsewhere nothing happens.
+    """Ask Linux to kill this process when its parent dies; elsewhere nothing happens.
+
+    It is killed, not asked to end: who started it may have had SIGTERM ignored, which children inherit, and whatever it
+    half wrote has to survive a kill anyway.
 
     To be called in the child, early: in a program's ``main``, or as the ``initializer`` of a pool of processes.
     """
     if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

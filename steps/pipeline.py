@@ -61,8 +61,9 @@ def _stage_text(stage: Stage, settings: Settings) -> str:
     if stage.name == "corpus" and settings.corpus.real is not None:
         deps.append(settings.corpus.real)
     deps += [path.as_posix() for path in closure(f"steps.{stage.name}")]
+    # DVC asks a shell: with `exec` the stage takes the shell's place, so that it is DVC's own child whatever the shell.
     return (
-        f"  {stage.name}:\n    cmd: python -m steps {stage.name}\n"
+        f"  {stage.name}:\n    cmd: exec python -m steps {stage.name}\n"
         + _list("deps", deps)
         + _list("params", ["seed", *stage.sections])
         + _list("outs", [stage.out])

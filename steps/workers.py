@@ -86,6 +86,7 @@ def _interrupts_held() -> Iterator[None]:
 def _start(parent: int, start: Callable[..., None], arguments: tuple[Any, ...]) -> None:
     """Workers leave Ctrl-C to their parent, and do not outlive it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # who started us may have it ignored; the parent ends us with it
     die_with_parent()
     if os.getppid() != parent:  # it died while this process was importing
         os._exit(1)
