@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections.abc import Sequence
@@ -18,13 +19,37 @@ from nanowakeword.results import Detection
 from nanowakeword.stream import DetectionStream
 from nanowakeword.timing import SAMPLE_RATE_HZ
 
-__all__ = ["detect_files"]
+__all__ = ["add_arguments", "detect_files", "run"]
 
 # Silence after a recording's end, in which a phrase that ends with it may still be heard.
 _TAIL_S: Final = 0.5
+_EXAMPLES: Final = """\
+examples:
+  nanowakeword detect hey_nano.onnx kitchen.wav          times, phrase and score of what is heard
+  nanowakeword detect hey_nano.onnx --json day.flac      one JSON object per file
+"""
 
 
-def detect_files(model: Path, files: Sequence[Path], *, threshold: float | None, as_json: bool) -> int:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    parser.description = (
+        "Print what a model hears in recordings: file, seconds from its start, phrase, score. A recording that cannot\n"
+        "be read is named, the others are done, and the exit status is 1."
+    )
+    parser.epilog = _EXAMPLES
+    parser.add_argument("model", metavar="M.onnx", type=Path, help="model file")
+    parser.add_argument("files", metavar="FILE", type=Path, nargs="+", help="recording; WAV, FLAC, Ogg, MP3 and others")
+    parser.add_argument("--threshold", metavar="T", type=float, help="score at which it fires (the model's own)")
+    parser.add_argument("--json", dest="as_json", action="store_true", help="print one JSON object per file and line")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command; returns the exit status."""
+    graph = Graph.load(options.model)
+    return 1 if detect_files(graph, options.files, threshold=options.threshold, as_json=options.as_json) else 0
+
+
+def detect_files(graph: Graph, files: Sequence[Path], *, threshold: float | None, as_json: bool) -> int:
     """Print the detections in each file, as text or as one JSON object per line.
 
     A file that cannot be read is named on standard error, and the others are still done.
@@ -33,11 +58,10 @@ def detect_files(model: Path, files: Sequence[Path], *, threshold: float | None,
         Number of files that could not be read.
 
     Raises:
-        ModelError: the model cannot be loaded.
         ConfigError: the threshold is out of range.
         DependencyError: a file needs an optional package that is not installed.
     """
-    stream = DetectionStream(Graph.load(model), threshold=threshold)
+    stream = DetectionStream(graph, threshold=threshold)
     failed = 0
     for file in files:
         try:
