@@ -56,6 +56,8 @@ class ModelCard:
         refractory_s: seconds after a detection in which nothing fires unless the user says otherwise: as long as one
             utterance can keep the score up.
         thresholds: thresholds for budgets of false accepts, by rising budget.
+        fingerprints: hashes of the front ends, in order: models with the same ones compute the same features. Empty
+            where the card does not tell.
         content: the whole card as it was read, unknown keys included.
     """
 
@@ -70,6 +72,7 @@ class ModelCard:
     receptive_field_samples: int | None
     refractory_s: float
     thresholds: tuple[BudgetThreshold, ...]
+    fingerprints: tuple[str, ...]
     content: Mapping[str, Any]
 
     @classmethod
@@ -153,6 +156,7 @@ class _CardReader:
             receptive_field_samples=self._receptive_field(),
             refractory_s=self._refractory(),
             thresholds=self._thresholds(),
+            fingerprints=self._fingerprints(),
             content=self._content,
         )
 
@@ -168,6 +172,13 @@ class _CardReader:
         if seconds < 0.0:
             raise self._wrong("refractory_s", seconds, "0 or more")
         return seconds
+
+    def _fingerprints(self) -> tuple[str, ...]:
+        rows = self._take("frontends", list, default=[])
+        prints = [
+            row["fingerprint"] for row in rows if isinstance(row, dict) and isinstance(row.get("fingerprint"), str)
+        ]
+        return tuple(prints) if len(prints) == len(rows) else ()
 
     def _thresholds(self) -> tuple[BudgetThreshold, ...]:
         rows = []

@@ -14,6 +14,7 @@ Feeding a recording whole, hop by hop, or in pieces of any number of hops gives 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +26,7 @@ from nanowakeword.card import CARD_KEY, ModelCard
 from nanowakeword.errors import AudioError, ConfigError, ModelError
 from nanowakeword.timing import HOP_SAMPLES
 
-__all__ = ["Graph"]
+__all__ = ["Graph", "open_model"]
 
 _INPUTS: Final = {"audio": ("tensor(int16)", 2), "state": ("tensor(float)", 2)}
 _OUTPUTS: Final = {
@@ -75,23 +76,7 @@ class Graph:
             ModelError: it is missing, damaged, no model of ours, or newer than this code.
         """
         path = Path(path)
-        try:
-            with path.open("rb") as file:
-                head = file.read(64)
-        except FileNotFoundError:
-            raise ModelError(f"no model at {path}", hint="Give the path of an .onnx file") from None
-        except IsADirectoryError:
-            raise ModelError(f"{path} is a folder", expected="an .onnx file") from None
-        except OSError as error:
-            raise ModelError(f"cannot read model {path}: {error.strerror}") from None
-        session = _open_session(path, head)
-        try:
-            card = _read_card(session, path)
-            _check_ports(session, card, path)
-        except UnicodeDecodeError as error:
-            raise ModelError(
-                f"model {path} is damaged", got=f"text that is no UTF-8 ({error.reason})", hint="Copy it again"
-            ) from None
+        session, card = open_model(path, inputs=_INPUTS, outputs=_OUTPUTS)
         return cls(session, card, path)
 
     def run(self, audio: Samples, state: Floats) -> tuple[Floats, Floats, Floats]:
@@ -151,6 +136,39 @@ class Graph:
         return score, state, features[:, : features.shape[1] // 2]
 
 
+def open_model(
+    path: Path, *, inputs: Mapping[str, tuple[str, int]], outputs: Mapping[str, tuple[str, int]]
+) -> tuple[ort.InferenceSession, ModelCard]:
+    """Open an ONNX file of ours whose ports are what they should be.
+
+    Args:
+        path: the file.
+        inputs: type and number of dimensions of each input, in order.
+        outputs: the same of the outputs.
+
+    Raises:
+        ModelError: it is missing, damaged, no model of ours, another kind of model, or newer than this code.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+    except FileNotFoundError:
+        raise ModelError(f"no model at {path}", hint="Give the path of an .onnx file") from None
+    except IsADirectoryError:
+        raise ModelError(f"{path} is a folder", expected="an .onnx file") from None
+    except OSError as error:
+        raise ModelError(f"cannot read model {path}: {error.strerror}") from None
+    session = _open_session(path, head)
+    try:
+        card = _read_card(session, path)
+        _check_ports(session, card, path, inputs=inputs, outputs=outputs)
+    except UnicodeDecodeError as error:
+        raise ModelError(
+            f"model {path} is damaged", got=f"text that is no UTF-8 ({error.reason})", hint="Copy it again"
+        ) from None
+    return session, card
+
+
 def _open_session(path: Path, head: bytes) -> ort.InferenceSession:
     options = ort.SessionOptions()
     # A detector runs for a millisecond, twelve times a second, for years: threads that spin between calls would cost
@@ -190,15 +208,22 @@ def _read_card(session: ort.InferenceSession, path: Path) -> ModelCard:
     return ModelCard.from_json(text, source=str(path))
 
 
-def _check_ports(session: ort.InferenceSession, card: ModelCard, path: Path) -> None:
+def _check_ports(
+    session: ort.InferenceSession,
+    card: ModelCard,
+    path: Path,
+    *,
+    inputs: Mapping[str, tuple[str, int]],
+    outputs: Mapping[str, tuple[str, int]],
+) -> None:
     """Compare names, types and ranks of inputs and outputs with the contract."""
-    for wanted, found in ((_INPUTS, session.get_inputs()), (_OUTPUTS, session.get_outputs())):
+    for wanted, found in ((inputs, session.get_inputs()), (outputs, session.get_outputs())):
         ports = {item.name: item for item in found}
         if list(ports) != list(wanted):
-            heads = card.kind == "heads"
+            heads = card.kind == "heads" and "audio" in inputs
             raise ModelError(
                 f"{path} is only the head of a detector, for servers that get features" if heads else str(path),
-                got=f"{'inputs' if wanted is _INPUTS else 'outputs'} {', '.join(ports) or 'none'}",
+                got=f"{'inputs' if wanted is inputs else 'outputs'} {', '.join(ports) or 'none'}",
                 expected=", ".join(wanted),
                 hint="Use the detector's file" if heads else None,
             )

@@ -5,6 +5,7 @@ It travels inside the ONNX file as JSON and is read by `nanowakeword.card`, whic
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
@@ -52,6 +53,7 @@ def first_card(
                 "frames_per_hop": FRONT_ENDS[name].frames_per_hop,
                 "licence": FRONT_ENDS[name].licence,
                 "source": FRONT_ENDS[name].source,
+                "fingerprint": FRONT_ENDS[name].fingerprint,
             }
             for name in detector.config.frontends
         ],
@@ -60,6 +62,8 @@ def first_card(
             "layer_size": detector.config.layer_size,
             "members": detector.config.members,
             "n_parameters": sum(parameter.numel() for parameter in heads),
+            # The detector's file and its head's have the same: they belong together.
+            "fingerprint": _fingerprint(detector),
         },
         "threshold": 0.5,
         # A little longer than one utterance stays in the window, or it would be heard twice.
@@ -69,6 +73,14 @@ def first_card(
         "seed": settings.seed,
         "versions": {"nanowakeword": __version__, **{package: version(package) for package in _PACKAGES}},
     }
+
+
+def _fingerprint(detector: Detector) -> str:
+    """Hash of what was trained and calibrated."""
+    digest = hashlib.sha256(detector.calibration.numpy().tobytes())
+    for name, weights in sorted(detector.heads.state_dict().items()):
+        digest.update(name.encode() + weights.numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def git_commit(folder: Path) -> str | None:
