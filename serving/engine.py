@@ -17,6 +17,7 @@ from typing import Self
 from nanowakeword.arrays import Floats, Samples
 from nanowakeword.errors import ConfigError
 from nanowakeword.graph import Graph
+from nanowakeword.operating_point import resolve_threshold
 from nanowakeword.results import Detection
 from nanowakeword.stream import DetectionStream
 from nanowakeword.timing import SAMPLE_RATE_HZ
@@ -61,12 +62,14 @@ class ServedModel:
         """A new stream through this model.
 
         Raises:
-            ConfigError: the threshold is out of range, or the card knows no threshold for the budget.
+            ConfigError: the threshold or the budget is out of range, or the card knows no threshold for the budget.
         """
-        threshold = selection.threshold
-        if threshold is None and selection.budget_fa_per_hour is not None:
-            threshold = self.graph.card.threshold_for(selection.budget_fa_per_hour)
-        return DetectionStream(self.graph, threshold=self.threshold if threshold is None else threshold)
+        threshold, budget = selection.threshold, selection.budget_fa_per_hour
+        if threshold is None and budget is None:
+            return DetectionStream(self.graph, threshold=self.threshold)
+        return DetectionStream(
+            self.graph, threshold=resolve_threshold(self.graph.card, threshold=threshold, budget=budget)
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -47,8 +47,9 @@ BAD = {
     "threshold 0": ([model(threshold=0.0)], INVALID, "threshold"),
     "threshold 1.01": ([model(threshold=1.01)], INVALID, "1.01"),
     "threshold nan": ([model(threshold=math.nan)], INVALID, "nan"),
-    "budget 0": ([model(budget_fa_per_hour=0.0)], INVALID, "0.5, 2"),
-    "budget nan": ([model(budget_fa_per_hour=math.nan)], INVALID, "0.5, 2"),
+    "budget 0": ([model(budget_fa_per_hour=0.0)], INVALID, "a number above 0"),
+    "budget too small": ([model(budget_fa_per_hour=0.1)], INVALID, "0.5, 2"),
+    "budget nan": ([model(budget_fa_per_hour=math.nan)], INVALID, "a number above 0"),
     "no budgets": ([model("boop", budget_fa_per_hour=1.0)], INVALID, "no threshold for 1 false accepts per hour"),
     "unknown output": ([config(output=77)], INVALID, "DETECT_OUTPUT_SCORES"),  # type: ignore[arg-type]
     "order": (
