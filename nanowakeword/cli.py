@@ -37,6 +37,7 @@ class Command(NamedTuple):
 
 
 COMMANDS: Final = {
+    "bench": Command("nanowakeword.commands.bench", "measure what a model costs on this machine"),
     "detect": Command("nanowakeword.commands.detect", "run a model on recordings"),
     "evaluate": Command("nanowakeword.commands.evaluate", "measure misses and false accepts"),
 }
