@@ -9,151 +9,271 @@ while True:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 
-from nanowakeword.arrays import Samples
+from nanowakeword.arrays import Floats, Samples
 from nanowakeword.audio import check_chunk, read_audio
 from nanowakeword.card import ModelCard
+from nanowakeword.chain import Chain, plan_chain
 from nanowakeword.errors import ConfigError
-from nanowakeword.graph import Graph
-from nanowakeword.postfilter import PostFilter, check_patience, check_refractory, check_threshold
+from nanowakeword.guard import OwnerGuard, plan_guard
+from nanowakeword.postfilter import PostFilter, check_threshold
 from nanowakeword.results import Detection, DetectionResult
-from nanowakeword.stream import ScoreStream, to_detection
+from nanowakeword.rules import PerModel, Rules, make_rules
+from nanowakeword.stream import HopBuffer, to_detection
 from nanowakeword.timing import HOP_SAMPLES
 
 __all__ = ["NanoInterpreter"]
-
-T = TypeVar("T", int, float)
 
 
 class NanoInterpreter:
     """Listens to one stream of audio with one model or several. Use `load_model`.
 
     Not for several threads at once; load one interpreter per microphone.
-
-    Args:
-        graphs: the models.
-
-    Raises:
-        ConfigError: there is none, or two have the same name.
     """
 
-    def __init__(self, graphs: Sequence[Graph]) -> None:
-        names = [graph.card.name for graph in graphs]
-        if not names:
-            raise ConfigError("no model to load", expected="the path of an .onnx file, or a list of paths")
-        if len(set(names)) != len(names):
-            raise ConfigError("two models of the same name", got=", ".join(names), expected="each name once")
-        self._graphs = dict(zip(names, graphs, strict=True))
+    def __init__(
+        self,
+        make_chain: Callable[[], Chain],
+        *,
+        budget: PerModel[str | float] = None,
+        make_guard: Callable[[], OwnerGuard | None] = lambda: None,
+    ) -> None:
+        self._make_chain = make_chain
+        self._make_guard = make_guard
+        self._budget = budget
+        self._chain = make_chain()
+        self._guard = make_guard()
+        self._rules = make_rules(self.cards, default_budget=budget)
         self.reset()
 
     @classmethod
-    def load_model(cls, model: str | Path | Sequence[str | Path]) -> NanoInterpreter:
-        """Load one model, or several that listen to the same audio.
+    def load_model(
+        cls,
+        model: str | Path | Sequence[str | Path] | None = None,
+        *,
+        cascade: bool = False,
+        gate_model: str | Path | None = None,
+        gate_threshold: float | None = None,
+        remote_verifier: str | None = None,
+        remote_models: str | Sequence[str] = (),
+        remote_pipeline: str = "verifier_only",
+        remote_timeout: float = 2.0,
+        remote_api_key: str | None = None,
+        remote_token: str | None = None,
+        remote_ssl_certfile: str | Path | None = None,
+        remote_ssl_keyfile: str | Path | None = None,
+        remote_ssl_ca_certs: str | Path | None = None,
+        vad: str | None = None,
+        vad_threshold: float = 0.0,
+        enable_noise_reduction: bool = False,
+        budget: PerModel[str | float] = None,
+        owner: str | Path | Mapping[str, str | Path] | None = None,
+    ) -> NanoInterpreter:
+        """Load one model, or several that listen to the same audio, or connect to a server that has them.
 
         Args:
-            model: path of an ``.onnx`` file, or a list of paths.
+            model: path of an ``.onnx`` file, or a list of paths; models with the same front ends run them once, where
+                their ``_head.onnx`` lie beside them. With ``remote_verifier``: the gate (without ``gate_model``), or
+                the model that computes the features for the server (with it).
+            cascade: let a gate wake the model. Without ``gate_model`` it is ``NAME_lite.onnx`` beside ``NAME.onnx``.
+            gate_model: path of the gate, a tiny model of the same phrase; implies ``cascade``.
+            gate_threshold: score at which the gate wakes the model. Default: its own.
+            remote_verifier: ``host:port`` of a server that runs the models.
+            remote_models: names of the server's models. Default: its default model.
+            remote_pipeline: ``verifier_only``: features go to the server; ``full``: audio does. Without a gate, all the
+                time.
+            remote_timeout: seconds to wait for an answer before the server counts as lost.
+            remote_api_key: key for the server.
+            remote_token: token for the server.
+            remote_ssl_certfile: certificate of this client, PEM, for mutual TLS.
+            remote_ssl_keyfile: its private key, PEM.
+            remote_ssl_ca_certs: certificates that the server's is checked against, PEM; implies TLS.
+            vad: name of a voice activity detector, ``energy`` or ``silero``: while it hears nothing, nothing runs.
+            vad_threshold: its threshold; 0 for its own. Alone, above 0, it means ``silero``.
+            enable_noise_reduction: reduce noise first.
+            budget: false accepts per hour to stay within, such as ``"0.5/h"``, for all models or by model name: the
+                threshold is the one that the card measured for it. Default: the card's own threshold.
+            owner: file of an owner's verifier (``nanowakeword enrol``), or files by model name: only that voice is let
+                through.
 
         Raises:
+            ConfigError: arguments contradict each other, are out of range, or two models have the same name.
+            DependencyError: an optional package is not installed.
             ModelError: a file is missing, damaged, no model of ours, or newer than this code.
-            ConfigError: there is no path, or two models have the same name.
         """
-        paths = [model] if isinstance(model, str | Path) else list(model)
-        return cls([Graph.load(path) for path in paths])
+        if vad is None and vad_threshold:
+            vad = "silero"
+        remote_options = {
+            "models": (remote_models,) if isinstance(remote_models, str) else tuple(remote_models),
+            "timeout_s": remote_timeout,
+            "api_key": remote_api_key,
+            "token": remote_token,
+            "ssl_certfile": remote_ssl_certfile,
+            "ssl_keyfile": remote_ssl_keyfile,
+            "ssl_ca_certs": remote_ssl_ca_certs,
+        }
+        make_chain, models = plan_chain(
+            model,
+            cascade=cascade,
+            gate_model=gate_model,
+            gate_threshold=gate_threshold,
+            remote_verifier=remote_verifier,
+            remote_pipeline=remote_pipeline,
+            remote_options=remote_options,
+            vad=vad,
+            vad_threshold=vad_threshold,
+            denoise=enable_noise_reduction,
+        )
+        return cls(make_chain, budget=budget, make_guard=plan_guard(owner, models))
 
     def reset(self) -> None:
         """Start a new stream, as after long silence: nothing that was heard before has any effect."""
-        self._streams = {name: ScoreStream(graph) for name, graph in self._graphs.items()}
-        self._filters = {name: PostFilter() for name in self._graphs}
-        self._raw_scores = dict.fromkeys(self._graphs, 0.0)
-        self._scores = self._raw_scores
+        self._buffer = HopBuffer()
+        self._chain.reset()
+        if self._guard is not None:
+            self._guard.reset()
+        self._filters: dict[str, PostFilter] = {}
+        self._raw_scores = dict.fromkeys(self.cards, 0.0)
+        self._result = DetectionResult(scores=self._raw_scores)
+
+    def close(self) -> None:
+        """Drop the connection to the server, if there is one. Harmless otherwise."""
+        self._chain.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def predict(
         self,
         chunk: Samples,
+        patience: PerModel[int] = None,
+        threshold: PerModel[float] = None,
+        debounce_time: PerModel[float] = None,
         *,
-        threshold: float | Mapping[str, float] | None = None,
-        patience: int | Mapping[str, int] | None = None,
-        debounce_time: float | None = None,
+        budget: PerModel[str | float] = None,
+        smoothing: PerModel[int] = None,
+        rearm_below: PerModel[float] = None,
     ) -> DetectionResult:
         """Listen to the next piece of audio.
 
         ``result.detected`` is true once per phrase. ``result.score`` is the highest score of the hops of 80 ms that
-        this chunk completed, and 0.0 if it completed none, as an empty chunk does. It stays high for some hops after a
-        phrase; with ``patience`` or ``debounce_time`` given, hops that reach the threshold without firing count as
-        0.0, so that ``result.score > threshold`` is true once, too. `raw_scores` has the scores before that.
+        became known with this chunk, and 0.0 if there are none, as for an empty chunk, or while the model sleeps. It
+        stays high for some hops after a phrase; with a filter of your own (``patience``, ``smoothing``,
+        ``debounce_time``, ``rearm_below``), hops that reach the threshold without firing count as 0.0, so that
+        ``result.score > threshold`` is true once, too. `raw_scores` has the scores before that.
 
         Args:
             chunk: int16 ``[n]``, 16 kHz mono, any ``n``.
-            threshold: score at or above which a hop counts, for all models or by model name. Default: the model's own.
-            patience: hops in a row that must count, for all models or by model name. Default: 1.
+            patience: hops in a row that must count; this and all that follow for all models or by model name.
+                Default: 1.
+            threshold: score at or above which a hop counts. Default: the model's own, or that of its budget.
             debounce_time: seconds after a detection in which the model stays quiet. Default: what its card says.
+            budget: false accepts per hour to stay within, in place of a threshold.
+            smoothing: hops in a moving average that takes the place of the score. Default: 1, none.
+            rearm_below: score below which it must have fallen since a detection to fire again. Default: none.
 
         Raises:
             AudioError: the audio is not int16 or not mono.
             ConfigError: an argument is out of range or names a model that is not loaded.
         """
         check_chunk(chunk)
-        if threshold is not None or patience is not None or debounce_time is not None:
-            self._check(threshold, patience, debounce_time)
-        withhold = patience is not None or debounce_time is not None
-        raw_scores, shown, detections = {}, {}, list[Detection]()
-        for name, graph in self._graphs.items():
-            limit = _for_model(threshold, name, graph.card.threshold)
-            needed = _for_model(patience, name, 1)
-            scores = self._streams[name].feed(chunk)
-            pause = graph.card.refractory_s if debounce_time is None else debounce_time
-            events = self._filters[name].push(scores, threshold=limit, patience=needed, refractory_s=pause)
-            raw_scores[name] = shown[name] = float(scores.max()) if len(scores) else 0.0
-            if withhold and shown[name] >= limit:
-                fired = [event.score for event in events]
-                shown[name] = max([*fired, *(score for score in scores.tolist() if score < limit)], default=0.0)
-            detections += [to_detection(event, graph=graph, patience=needed) for event in events]
-        if len(detections) > 1:
-            detections.sort(key=lambda detection: detection.end_s)
-        self._raw_scores, self._scores = raw_scores, shown
-        return DetectionResult(scores=shown, detections=tuple(detections))
+        given = not (patience is threshold is debounce_time is budget is smoothing is rearm_below is None)
+        withhold = given and not (patience is debounce_time is smoothing is rearm_below is None)
 
-    def predict_clip(
-        self,
-        clip: str | Path | Samples,
-        *,
-        threshold: float | Mapping[str, float] | None = None,
-        patience: int | Mapping[str, int] | None = None,
-        debounce_time: float | None = None,
-    ) -> list[DetectionResult]:
+        def rules_now() -> dict[str, Rules]:
+            if given:
+                return make_rules(
+                    self.cards,
+                    threshold=threshold,
+                    budget=budget,
+                    patience=patience,
+                    smoothing=smoothing,
+                    debounce_time=debounce_time,
+                    rearm_below=rearm_below,
+                    default_budget=self._budget,
+                )
+            if len(self._rules) != len(self.cards):  # a server has told its models
+                self._rules = make_rules(self.cards, default_budget=self._budget)
+            return self._rules
+
+        rules = rules_now()  # before the audio is taken: what is wrong costs none of it
+        chain = self._chain
+        hops = self._buffer.take(chunk)
+        if chain.denoiser is not None:
+            hops = chain.denoiser.feed(hops)
+        if self._guard is not None:
+            self._guard.hear(hops)
+        raw_scores = dict.fromkeys(self.cards, 0.0)
+        scores = dict(raw_scores) if withhold else raw_scores
+        detections = list[Detection]()
+        for judged in chain.scorer.feed(hops):
+            for name, values in judged.scores.items():
+                if name not in rules:
+                    rules = rules_now()
+                raw_scores[name] = max(raw_scores.get(name, 0.0), _highest(values))
+                found = self._detect(name, judged.first_hop, values, rules[name])
+                if withhold:
+                    limit = rules[name].threshold
+                    low = (value for value in values.tolist() if value < limit)
+                    scores[name] = max(scores.get(name, 0.0), *low, *(item.score for item in found), 0.0)
+                detections += found
+        refused: list[Detection] = []
+        if detections:
+            detections.sort(key=lambda detection: detection.end_s)
+            if self._guard is not None:
+                detections, refused = self._guard.judge(detections)
+        self._raw_scores = raw_scores
+        self._result = DetectionResult(
+            scores=scores,
+            detections=tuple(detections),
+            refused=tuple(refused),
+            gate_score=0.0 if chain.gate is None else chain.gate.score,
+            gate_name=None if chain.gate is None else chain.gate.name,
+            remote_error=None if chain.remote is None else chain.remote.error,
+        )
+        return self._result
+
+    def predict_clip(self, clip: str | Path | Samples, **filters: Any) -> list[DetectionResult]:
         """Listen to a whole recording as to a new stream; the interpreter's own stream is not touched.
 
         Args:
             clip: path of a recording, or int16 ``[n]`` at 16 kHz.
-            threshold: as in `predict`.
-            patience: as in `predict`.
-            debounce_time: as in `predict`.
+            filters: ``threshold``, ``patience`` and so on, as in `predict`.
 
         Returns:
             One result per hop of 80 ms, as `predict` gives; the last hop is completed with silence.
 
         Raises:
             AudioError: the recording cannot be read or holds no audio, or the array is not int16 or not mono.
-            ConfigError: as in `predict`.
+            ConfigError: as in `predict`; or models run on a server, which is for streams as they are spoken.
         """
+        if self._chain.remote is not None:
+            raise ConfigError(
+                "predict_clip with models on a server",
+                expected="local models",
+                hint="nanowakeword.remote.detect_remote",
+            )
         samples = read_audio(clip) if isinstance(clip, str | Path) else check_chunk(clip)
         samples = np.pad(samples, (0, -len(samples) % HOP_SAMPLES))
-        fresh = NanoInterpreter(list(self._graphs.values()))
-        return [
-            fresh.predict(hop, threshold=threshold, patience=patience, debounce_time=debounce_time)
-            for hop in samples.reshape(-1, HOP_SAMPLES)
-        ]
+        fresh = NanoInterpreter(self._make_chain, budget=self._budget, make_guard=self._make_guard)
+        return [fresh.predict(hop, **filters) for hop in samples.reshape(-1, HOP_SAMPLES)]
 
     def detected(self, threshold: float | None = None, *, model: str | None = None) -> bool:
         """Whether the score of the last `predict` reaches a threshold, in each chunk in which it does.
 
         Args:
-            threshold: default: the model's own.
+            threshold: default: the model's own, or that of its budget.
             model: name of one model. Default: any.
 
         Raises:
@@ -161,63 +281,56 @@ class NanoInterpreter:
         """
         if threshold is not None:
             check_threshold(threshold)
-        if model is not None:
-            self._check_names([model])
+        if model is not None and model not in self.cards:
+            raise ConfigError("no such model", got=repr(model), expected=", ".join(self.cards))
         return any(
-            self._scores[name] >= (graph.card.threshold if threshold is None else threshold)
-            for name, graph in self._graphs.items()
+            self._result.get(name) >= (rules.threshold if threshold is None else threshold)
+            for name, rules in self._rules.items()
             if model is None or name == model
         )
 
     @property
     def raw_scores(self) -> dict[str, float]:
-        """Highest score of each model in the last `predict`, before ``patience`` and ``debounce_time``."""
+        """Highest score of each model in the last `predict`, before the caller's own filters."""
         return dict(self._raw_scores)
 
     @property
     def info(self) -> dict[str, Any]:
         """What is loaded and what was heard last, for logs and status pages."""
+        chain = self._chain
         return {
-            "loaded_models": list(self._graphs),
-            "phrases": {name: graph.card.phrase for name, graph in self._graphs.items()},
-            "thresholds": {name: graph.card.threshold for name, graph in self._graphs.items()},
-            "scores": dict(self._scores),
+            "loaded_models": list(self.cards),
+            "phrases": {name: card.phrase for name, card in self.cards.items()},
+            "thresholds": {name: rules.threshold for name, rules in self._rules.items()},
+            "scores": dict(self._result.scores),
             "raw_scores": self.raw_scores,
+            "is_cascade": chain.gate is not None,
+            "gate_name": None if chain.gate is None else chain.gate.name,
+            "gate_threshold": None if chain.gate is None else chain.gate.threshold,
+            "gate_score": self._result.gate_score,
+            "is_remote": chain.remote is not None,
+            "heard_hops": chain.standbys[-1].hops if chain.standbys else None,
+            "run_hops": chain.standbys[0].run_hops if chain.standbys else None,
         }
 
     @property
-    def cards(self) -> dict[str, ModelCard]:
-        """Model cards by model name."""
-        return {name: graph.card for name, graph in self._graphs.items()}
+    def cards(self) -> Mapping[str, ModelCard]:
+        """Model cards by model name; a server's once it has told its models."""
+        return self._chain.scorer.cards
 
     def __repr__(self) -> str:
-        return f"NanoInterpreter({', '.join(self._graphs)})"
+        gate = "" if self._chain.gate is None else f" behind {self._chain.gate.name}"
+        return f"NanoInterpreter({', '.join(self.cards) or 'not connected'}{gate})"
 
-    def _check(
-        self,
-        threshold: float | Mapping[str, float] | None,
-        patience: int | Mapping[str, int] | None,
-        debounce_time: float | None,
-    ) -> None:
-        self._check_option(threshold, check_threshold)
-        self._check_option(patience, check_patience)
-        if debounce_time is not None:
-            check_refractory(debounce_time)
-
-    def _check_option(self, option: T | Mapping[str, T] | None, check: Callable[[T], T]) -> None:
-        if isinstance(option, Mapping):
-            self._check_names(option)
-        for value in option.values() if isinstance(option, Mapping) else [option]:
-            if value is not None:
-                check(value)
-
-    def _check_names(self, names: Iterable[str]) -> None:
-        if unknown := [name for name in names if name not in self._graphs]:
-            raise ConfigError("no such model", got=", ".join(map(repr, unknown)), expected=", ".join(self._graphs))
+    def _detect(self, name: str, first_hop: int, scores: Floats, rules: Rules) -> list[Detection]:
+        """What one model's scores say."""
+        if (postfilter := self._filters.get(name)) is None:
+            postfilter = self._filters[name] = PostFilter()
+        if postfilter.hops != first_hop:
+            postfilter.skip(first_hop - postfilter.hops)
+        events = postfilter.push(scores, **rules._asdict())
+        return [to_detection(event, card=self.cards[name], patience=rules.patience) for event in events]
 
 
-def _for_model(option: T | Mapping[str, T] | None, name: str, default: T) -> T:
-    """Value of an option for one model."""
-    if isinstance(option, Mapping):
-        return option.get(name, default)
-    return default if option is None else option
+def _highest(scores: Floats) -> float:
+    return float(scores.item() if len(scores) == 1 else scores.max())

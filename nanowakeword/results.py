@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+from nanowakeword.errors import NanoWakewordError
 
 __all__ = ["Detection", "DetectionResult"]
 
@@ -38,25 +40,34 @@ class DetectionResult:
     ``result.get("hey_nano", 0.0)``.
 
     Attributes:
-        scores: score of each model: the highest of the hops that the chunk completed, 0.0 where it completed none.
-            Hops that the caller's own ``patience`` or ``debounce_time`` held back count as 0.0.
-        detections: phrases heard in this chunk, oldest first.
+        scores: score of each model: the highest of the hops that became known with this chunk, 0.0 where there are
+            none, as while the model sleeps. Hops that the caller's own filters (``patience``, ``debounce_time`` and so
+            on) held back count as 0.0. Empty until a server has told its models.
+        detections: phrases heard, oldest first.
+        refused: phrases heard that the owner's verifier did not take for the owner's voice, oldest first.
+        gate_score: highest score of the gate in this chunk, 0.0 without a gate.
+        gate_name: name of the gate, None without one.
+        remote_error: why nothing comes from the server at the moment; None if all is well or there is no server.
     """
 
     scores: Mapping[str, float]
-    detections: tuple[Detection, ...] = field(default=())
+    detections: tuple[Detection, ...] = ()
+    refused: tuple[Detection, ...] = ()
+    gate_score: float = 0.0
+    gate_name: str | None = None
+    remote_error: NanoWakewordError | None = None
 
     @property
     def model_name(self) -> str:
-        """The model that fired, or else the one with the highest score."""
+        """The model that fired, or else the one with the highest score; empty until a server has told its models."""
         if self.detections:
             return self.detections[0].model
-        return max(self.scores, key=self.scores.__getitem__)
+        return max(self.scores, key=self.scores.__getitem__, default="")
 
     @property
     def score(self) -> float:
         """Highest score of all models."""
-        return max(self.scores.values())
+        return max(self.scores.values(), default=0.0)
 
     @property
     def detected(self) -> bool:

@@ -16,6 +16,7 @@ import numpy as np
 
 from nanowakeword.arrays import Floats, Samples
 from nanowakeword.audio import check_chunk
+from nanowakeword.card import ModelCard
 from nanowakeword.graph import Graph
 from nanowakeword.postfilter import Event, PostFilter, check_patience, check_refractory, check_threshold
 from nanowakeword.results import Detection
@@ -149,15 +150,15 @@ class DetectionStream:
         events = self._filter.push(
             scores, threshold=self.threshold, patience=self.patience, refractory_s=self.refractory_s
         )
-        return [to_detection(event, graph=self.graph, patience=self.patience) for event in events]
+        return [to_detection(event, card=self.graph.card, patience=self.patience) for event in events]
 
 
-def to_detection(event: Event, *, graph: Graph, patience: int) -> Detection:
+def to_detection(event: Event, *, card: ModelCard, patience: int) -> Detection:
     """An event of a model's scores, in seconds."""
     return Detection(
-        phrase=graph.card.phrase,
+        phrase=card.phrase,
         score=event.score,
         start_s=(event.hop + 1 - patience) * HOP_S,
         end_s=(event.hop + 1) * HOP_S,
-        model=graph.card.name,
+        model=card.name,
     )

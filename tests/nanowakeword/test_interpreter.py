@@ -57,7 +57,7 @@ def test_detected_is_true_once_per_phrase_and_the_score_stays(interpreter: NanoI
 @settings(max_examples=40, deadline=None)
 @given(size=st.integers(1, 9_000))
 def test_chunks_of_any_size_hear_what_a_stream_hears(tiny: Graph, size: int) -> None:
-    interpreter = NanoInterpreter([tiny])
+    interpreter = NanoInterpreter.load_model(tiny.path)
     heard = [item for chunk in hops(BEEP, size) for item in interpreter.predict(chunk).detections]
     assert heard == DetectionStream(tiny).feed(BEEP)
     assert len(heard) == 1
