@@ -5,42 +5,33 @@
             for detection in stream.feed(chunk):
                 print(detection.phrase, detection.start_s)
 
-Needs the extra ``remote``; importing this module does not. Every wait is bounded.
+Needs the extra ``remote``; importing this module does not. Every wait is bounded. For audio that must not wait at all
+there is `nanowakeword.remote_scorer`.
 """
 
 from __future__ import annotations
 
-import re
-import threading
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
-from nanowakeword.arrays import Samples
+import numpy as np
+
+from nanowakeword.arrays import Floats, Samples
 from nanowakeword.audio import check_chunk
-from nanowakeword.errors import ConfigError, DependencyError, RemoteError
+from nanowakeword.errors import ConfigError, RemoteError
+from nanowakeword.remote_call import DetectCall
+from nanowakeword.remote_server import RemoteServer, import_grpc
 from nanowakeword.results import Detection
 
 if TYPE_CHECKING:
-    from nanowakeword.v1 import wakeword_pb2
+    from nanowakeword.v1 import wakeword_pb2 as pb
 
 __all__ = ["RemoteStream", "detect_remote"]
 
-_ADDRESS: Final = re.compile(r"(\[[0-9a-fA-F:.%]+\]|[^\s:/\[\]]+):([0-9]{1,5})")
 # 80 ms to 2 s of audio each: what may wait here while the network is slow, so that memory stays bounded.
 _OUTBOX_MESSAGES: Final = 8
-_CHANNEL_OPTIONS: Final = [
-    # A microphone's server is near; an HTTP proxy named in the environment is for other traffic.
-    ("grpc.enable_http_proxy", 0),
-]
-_HINTS: Final = {
-    "NOT_FOUND": "Ask for a model that this server has",
-    "INVALID_ARGUMENT": "Correct what the server names",
-    "UNIMPLEMENTED": "Is this a NanoWakeword server, and not an older one?",
-    "UNAVAILABLE": "The server may be restarting: connect again",
-    "INTERNAL": "This is a fault of the server: look at its log",
-}
 
 
 class RemoteStream:
@@ -53,10 +44,16 @@ class RemoteStream:
         models: name or names of the server's models to run. Empty: its default model.
         threshold: score at which they fire, above 0 and at most 1. None: the server's own.
         budget_fa_per_hour: false accepts per hour to stay within, instead of a threshold.
+        scores: whether `scores` is to be filled; it costs 75 bytes per 80 ms.
         timeout_s: longest wait for the server, in seconds: for its first answer, for room to send, for its last one.
+        api_key: sent as ``x-api-key``.
+        token: sent as ``authorization: Bearer``.
+        ssl_ca_certs: PEM file of the authorities to trust; given, the connection is TLS.
+        ssl_certfile: PEM file of a certificate of ours, for servers that ask for one.
+        ssl_keyfile: PEM file of its key.
 
     Raises:
-        ConfigError: an argument is wrong.
+        ConfigError: an argument is wrong, or credentials would cross a network in the clear.
         DependencyError: the extra ``remote`` is not installed.
         RemoteError: the server cannot be reached, does not answer in time, or refuses.
     """
@@ -68,42 +65,45 @@ class RemoteStream:
         models: str | Sequence[str] = (),
         threshold: float | None = None,
         budget_fa_per_hour: float | None = None,
+        scores: bool = False,
         timeout_s: float = 5.0,
+        api_key: str | None = None,
+        token: str | None = None,
+        ssl_ca_certs: str | Path | None = None,
+        ssl_certfile: str | Path | None = None,
+        ssl_keyfile: str | Path | None = None,
     ) -> None:
-        _check_address(address)
+        self._server = RemoteServer(
+            address=address,
+            api_key=api_key,
+            token=token,
+            ssl_ca_certs=ssl_ca_certs,
+            ssl_certfile=ssl_certfile,
+            ssl_keyfile=ssl_keyfile,
+        )
         if threshold is not None and budget_fa_per_hour is not None:
             raise ConfigError("both threshold and budget_fa_per_hour are given", expected="one of them, or neither")
         if not timeout_s > 0:
             raise ConfigError("bad timeout_s", got=timeout_s, expected="above 0 seconds")
-        self._grpc, self._pb, stubs = _import_grpc()
-        self._address = address
+        _, self._pb, _ = import_grpc()
         self._timeout_s = timeout_s
-        self._outbox = _Outbox(_OUTBOX_MESSAGES)
-        self._outbox.put(
-            _configuration(self._pb, models=models, threshold=threshold, budget_fa_per_hour=budget_fa_per_hour),
-            timeout_s=timeout_s,
-        )
         self._sequence = 0
-        self._lock = threading.Lock()
         self._detections: list[Detection] = []
+        self._scores: dict[str, list[Floats]] = {}
         self._warnings: list[str] = []
-        self._thresholds: dict[str, float] = {}
-        self._max_audio_bytes = 0
-        self._error: RemoteError | None = None
         self._closed = False
-        self._opened = threading.Event()
-        self._ended = threading.Event()
-        self._channel = self._grpc.insecure_channel(address, options=_CHANNEL_OPTIONS)
-        self._call = stubs.WakeWordServiceStub(self._channel).Detect(iter(self._outbox))
-        self._receiver = threading.Thread(target=self._receive, name=f"nanowakeword-{address}", daemon=True)
-        self._receiver.start()
-        if not self._opened.wait(timeout_s):
+        self._channel = self._server.open_channel()
+        config = _configuration(
+            self._pb, models=models, threshold=threshold, budget_fa_per_hour=budget_fa_per_hour, scores=scores
+        )
+        self._call = DetectCall(self._server, self._channel, config)
+        if not self._wait(lambda: self._call.opened is not None or self._call.ended):
             self._fail_late("does not answer")
-        try:
-            self._check_alive()
-        except RemoteError:
+        if self._call.opened is None:
             self.close()
-            raise
+            raise self._call.error or self._server.left()
+        self._largest = max(1, self._call.opened.max_audio_bytes // 2)
+        self._thresholds = {model.name: model.threshold for model in self._call.opened.models}
 
     @property
     def thresholds(self) -> dict[str, float]:
@@ -113,8 +113,18 @@ class RemoteStream:
     @property
     def warnings(self) -> list[str]:
         """What the server warned of so far."""
-        with self._lock:
-            return list(self._warnings)
+        self._collect()
+        return list(self._warnings)
+
+    @property
+    def scores(self) -> dict[str, Floats]:
+        """Scores received since this was last read, by model, float32 ``[n]``: those of the next ``n`` hops.
+
+        Empty unless the stream was opened with ``scores``.
+        """
+        self._collect()
+        scores, self._scores = self._scores, {}
+        return {name: np.concatenate(parts) for name, parts in scores.items()}
 
     def feed(self, audio: Samples) -> list[Detection]:
         """Send int16 audio ``[n]`` at 16 kHz, any ``n``, and return the detections received since the last call.
@@ -127,9 +137,8 @@ class RemoteStream:
         """
         samples = check_chunk(audio)
         self._check_alive()
-        largest = max(1, self._max_audio_bytes // samples.itemsize)
-        for start in range(0, len(samples), largest):
-            self._send(samples[start : start + largest])
+        for start in range(0, len(samples), self._largest):
+            self._send(samples[start : start + self._largest])
         return self._take()
 
     def finish(self) -> list[Detection]:
@@ -139,20 +148,21 @@ class RemoteStream:
             RemoteError: the server ended the stream with an error or does not end it within ``timeout_s``.
         """
         self._check_alive()
-        self._outbox.close()
-        if not self._ended.wait(self._timeout_s):
+        self._call.finish()
+        if not self._wait(lambda: self._call.ended):
             self._fail_late("does not finish")
         self.close()
-        if self._error is not None:
-            raise self._error
+        if self._call.error is not None:
+            raise self._call.error
         return self._take()
 
     def close(self) -> None:
         """Drop the connection and what is still under way. Harmless when already closed."""
-        self._closed = True
-        self._outbox.close()
-        self._channel.close()  # cancels what is under way
-        self._receiver.join(self._timeout_s)
+        if not self._closed:
+            self._closed = True
+            self._call.cancel()
+            self._channel.close()
+            self._call.join(self._timeout_s)
 
     def __enter__(self) -> Self:
         return self
@@ -164,32 +174,21 @@ class RemoteStream:
 
     def _send(self, samples: Samples) -> None:
         chunk = self._pb.AudioChunk(sequence=self._sequence, pcm_s16le=samples.astype("<i2", copy=False).tobytes())
-        if not self._outbox.put(self._pb.DetectRequest(audio=chunk), timeout_s=self._timeout_s):
-            self._check_alive()
+        if not self._wait(lambda: self._call.waiting_messages < _OUTBOX_MESSAGES or self._call.ended):
             self._fail_late("takes no audio")
+        self._check_alive()
+        self._call.put(self._pb.DetectRequest(audio=chunk))
         self._sequence += 1
 
-    def _receive(self) -> None:
-        """Body of the receiving thread: runs until the call ends, however it ends."""
-        try:
-            for response in self._call:
-                self._accept(response)
-        except self._grpc.RpcError as error:
-            if not self._closed:  # else it is our own cancel
-                self._error = self._explain(error)
-        finally:
-            # Whoever waits is released, and finds out why: the caller, and the thread that sends.
-            self._ended.set()
-            self._outbox.close()
-            self._opened.set()
+    def _wait(self, condition: Callable[[], bool]) -> bool:
+        with self._call.changed:
+            return self._call.changed.wait_for(condition, self._timeout_s)
 
-    def _accept(self, response: wakeword_pb2.DetectResponse) -> None:
-        if response.HasField("opened"):
-            self._thresholds = {model.name: model.threshold for model in response.opened.models}
-            self._max_audio_bytes = response.opened.max_audio_bytes
-            self._opened.set()
-        with self._lock:
+    def _collect(self) -> None:
+        for response in self._call.take():
             self._warnings += [warning.text for warning in response.warnings]
+            for track in response.scores:
+                self._scores.setdefault(track.model, []).append(np.array(track.values, np.float32))
             self._detections += [
                 Detection(
                     phrase=detection.phrase,
@@ -202,36 +201,22 @@ class RemoteStream:
             ]
 
     def _take(self) -> list[Detection]:
-        with self._lock:
-            detections, self._detections = self._detections, []
+        self._collect()
+        detections, self._detections = self._detections, []
         return detections
 
     def _check_alive(self) -> None:
         """Raise what ended the stream, if something did."""
-        if self._error is not None:
-            raise self._error
+        if self._call.error is not None:
+            raise self._call.error
         if self._closed:
             raise RemoteError("the stream is closed", hint="Open a new RemoteStream")
-        if self._ended.is_set():
-            raise RemoteError(f"the server at {self._address} ended the stream early", hint=_HINTS["UNAVAILABLE"])
+        if self._call.ended:
+            raise self._server.left()
 
     def _fail_late(self, what: str) -> NoReturn:
         self.close()
-        raise RemoteError(
-            f"the server at {self._address} {what}",
-            expected=f"within {self._timeout_s:g} s",
-            hint=_HINTS["UNAVAILABLE"],
-        )
-
-    def _explain(self, error: Any) -> RemoteError:
-        code, details = error.code().name, error.details()
-        if code == "UNAVAILABLE" and not self._opened.is_set():
-            return RemoteError(
-                f"cannot reach a server at {self._address}",
-                got=details,
-                hint="Start one: python -m serving --model M.onnx",
-            )
-        return RemoteError(f"the server at {self._address} refused", got=f"{code}: {details}", hint=_HINTS.get(code))
+        raise self._server.late(what, timeout_s=self._timeout_s)
 
 
 def detect_remote(
@@ -242,78 +227,33 @@ def detect_remote(
     threshold: float | None = None,
     budget_fa_per_hour: float | None = None,
     timeout_s: float = 30.0,
+    **credentials: Any,
 ) -> list[Detection]:
     """Detections in a whole recording, int16 ``[n]`` at 16 kHz; arguments and errors as for `RemoteStream`."""
     with RemoteStream(
-        address, models=models, threshold=threshold, budget_fa_per_hour=budget_fa_per_hour, timeout_s=timeout_s
+        address,
+        models=models,
+        threshold=threshold,
+        budget_fa_per_hour=budget_fa_per_hour,
+        timeout_s=timeout_s,
+        **credentials,
     ) as stream:
         return stream.feed(audio) + stream.finish()
 
 
 def _configuration(
-    pb: Any, *, models: str | Sequence[str], threshold: float | None, budget_fa_per_hour: float | None
-) -> wakeword_pb2.DetectRequest:
+    messages: Any,
+    *,
+    models: str | Sequence[str],
+    threshold: float | None,
+    budget_fa_per_hour: float | None,
+    scores: bool,
+) -> pb.DetectConfig:
     names = (models,) if isinstance(models, str) else models
     selections = [
-        pb.ModelSelection(name=name, threshold=threshold, budget_fa_per_hour=budget_fa_per_hour)
+        messages.ModelSelection(name=name, threshold=threshold, budget_fa_per_hour=budget_fa_per_hour)
         for name in names or ("",)  # no name: the default model
     ]
-    request: wakeword_pb2.DetectRequest = pb.DetectRequest(config=pb.DetectConfig(models=selections))
-    return request
-
-
-class _Outbox:
-    """Messages on their way out: a queue with room for ``capacity``, read by the thread that sends."""
-
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        self._items: deque[Any] = deque()
-        self._changed = threading.Condition()
-        self._closed = False
-
-    def put(self, item: Any, *, timeout_s: float) -> bool:
-        """Add ``item`` as soon as there is room; False where none came in time or the queue is closed."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed or len(self._items) < self._capacity, timeout_s)
-            if self._closed or len(self._items) >= self._capacity:
-                return False
-            self._items.append(item)
-            self._changed.notify_all()
-            return True
-
-    def close(self) -> None:
-        """Take no more; what is queued is still sent."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-
-    def __iter__(self) -> Iterator[Any]:
-        return self
-
-    def __next__(self) -> Any:
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._items)
-            if not self._items:
-                raise StopIteration
-            item = self._items.popleft()
-            self._changed.notify_all()
-            return item
-
-
-def _import_grpc() -> tuple[Any, Any, Any]:
-    """grpc, the messages and the stubs."""
-    try:
-        import grpc
-
-        from nanowakeword.v1 import wakeword_pb2, wakeword_pb2_grpc
-    except Exception as error:  # the generated code raises classes of its own where grpc or protobuf is too old
-        raise DependencyError(
-            "gRPC or protobuf is missing or too old", got=error, hint='Install it: pip install "nanowakeword[remote]"'
-        ) from error
-    return grpc, wakeword_pb2, wakeword_pb2_grpc
-
-
-def _check_address(address: str) -> None:
-    match = _ADDRESS.fullmatch(address)
-    if match is None or not 0 < int(match.group(2)) <= 65_535:
-        raise ConfigError("bad address of a server", got=repr(address), expected="host:port, such as 127.0.0.1:8765")
+    output = messages.DETECT_OUTPUT_DETECTIONS_AND_SCORES if scores else messages.DETECT_OUTPUT_DETECTIONS
+    config: pb.DetectConfig = messages.DetectConfig(models=selections, output=output)
+    return config

@@ -7,6 +7,12 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class Pipeline(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PIPELINE_UNSPECIFIED: _ClassVar[Pipeline]
+    PIPELINE_FULL: _ClassVar[Pipeline]
+    PIPELINE_VERIFIER_ONLY: _ClassVar[Pipeline]
+
 class DetectOutput(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     DETECT_OUTPUT_UNSPECIFIED: _ClassVar[DetectOutput]
@@ -19,6 +25,9 @@ class WarningKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     WARNING_KIND_UNSPECIFIED: _ClassVar[WarningKind]
     WARNING_KIND_GAP: _ClassVar[WarningKind]
     WARNING_KIND_DRAINING: _ClassVar[WarningKind]
+PIPELINE_UNSPECIFIED: Pipeline
+PIPELINE_FULL: Pipeline
+PIPELINE_VERIFIER_ONLY: Pipeline
 DETECT_OUTPUT_UNSPECIFIED: DetectOutput
 DETECT_OUTPUT_DETECTIONS: DetectOutput
 DETECT_OUTPUT_SCORES: DetectOutput
@@ -28,20 +37,26 @@ WARNING_KIND_GAP: WarningKind
 WARNING_KIND_DRAINING: WarningKind
 
 class DetectRequest(_message.Message):
-    __slots__ = ("config", "audio")
+    __slots__ = ("config", "audio", "features")
     CONFIG_FIELD_NUMBER: _ClassVar[int]
     AUDIO_FIELD_NUMBER: _ClassVar[int]
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
     config: DetectConfig
     audio: AudioChunk
-    def __init__(self, config: _Optional[_Union[DetectConfig, _Mapping]] = ..., audio: _Optional[_Union[AudioChunk, _Mapping]] = ...) -> None: ...
+    features: FeatureChunk
+    def __init__(self, config: _Optional[_Union[DetectConfig, _Mapping]] = ..., audio: _Optional[_Union[AudioChunk, _Mapping]] = ..., features: _Optional[_Union[FeatureChunk, _Mapping]] = ...) -> None: ...
 
 class DetectConfig(_message.Message):
-    __slots__ = ("models", "output")
+    __slots__ = ("models", "output", "pipeline", "front_ends")
     MODELS_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    FRONT_ENDS_FIELD_NUMBER: _ClassVar[int]
     models: _containers.RepeatedCompositeFieldContainer[ModelSelection]
     output: DetectOutput
-    def __init__(self, models: _Optional[_Iterable[_Union[ModelSelection, _Mapping]]] = ..., output: _Optional[_Union[DetectOutput, str]] = ...) -> None: ...
+    pipeline: Pipeline
+    front_ends: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, models: _Optional[_Iterable[_Union[ModelSelection, _Mapping]]] = ..., output: _Optional[_Union[DetectOutput, str]] = ..., pipeline: _Optional[_Union[Pipeline, str]] = ..., front_ends: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ModelSelection(_message.Message):
     __slots__ = ("name", "threshold", "budget_fa_per_hour")
@@ -61,6 +76,16 @@ class AudioChunk(_message.Message):
     pcm_s16le: bytes
     def __init__(self, sequence: _Optional[int] = ..., pcm_s16le: _Optional[bytes] = ...) -> None: ...
 
+class FeatureChunk(_message.Message):
+    __slots__ = ("sequence", "rows", "f32le")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    F32LE_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    rows: int
+    f32le: bytes
+    def __init__(self, sequence: _Optional[int] = ..., rows: _Optional[int] = ..., f32le: _Optional[bytes] = ...) -> None: ...
+
 class DetectResponse(_message.Message):
     __slots__ = ("processed_samples", "opened", "detections", "scores", "warnings")
     PROCESSED_SAMPLES_FIELD_NUMBER: _ClassVar[int]
@@ -76,12 +101,14 @@ class DetectResponse(_message.Message):
     def __init__(self, processed_samples: _Optional[int] = ..., opened: _Optional[_Union[StreamOpened, _Mapping]] = ..., detections: _Optional[_Iterable[_Union[Detection, _Mapping]]] = ..., scores: _Optional[_Iterable[_Union[ScoreTrack, _Mapping]]] = ..., warnings: _Optional[_Iterable[_Union[StreamWarning, _Mapping]]] = ...) -> None: ...
 
 class StreamOpened(_message.Message):
-    __slots__ = ("models", "max_audio_bytes")
+    __slots__ = ("models", "max_audio_bytes", "max_features_bytes")
     MODELS_FIELD_NUMBER: _ClassVar[int]
     MAX_AUDIO_BYTES_FIELD_NUMBER: _ClassVar[int]
+    MAX_FEATURES_BYTES_FIELD_NUMBER: _ClassVar[int]
     models: _containers.RepeatedCompositeFieldContainer[OpenedModel]
     max_audio_bytes: int
-    def __init__(self, models: _Optional[_Iterable[_Union[OpenedModel, _Mapping]]] = ..., max_audio_bytes: _Optional[int] = ...) -> None: ...
+    max_features_bytes: int
+    def __init__(self, models: _Optional[_Iterable[_Union[OpenedModel, _Mapping]]] = ..., max_audio_bytes: _Optional[int] = ..., max_features_bytes: _Optional[int] = ...) -> None: ...
 
 class OpenedModel(_message.Message):
     __slots__ = ("name", "threshold")
@@ -138,7 +165,7 @@ class ListModelsResponse(_message.Message):
     def __init__(self, models: _Optional[_Iterable[_Union[ModelInfo, _Mapping]]] = ...) -> None: ...
 
 class ModelInfo(_message.Message):
-    __slots__ = ("name", "phrase", "language", "kind", "is_default", "threshold", "thresholds", "sample_rate_hz", "hop_samples", "receptive_field_samples", "state_size", "card_json")
+    __slots__ = ("name", "phrase", "language", "kind", "is_default", "threshold", "thresholds", "sample_rate_hz", "hop_samples", "receptive_field_samples", "state_size", "card_json", "pipelines", "features")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PHRASE_FIELD_NUMBER: _ClassVar[int]
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
@@ -151,6 +178,8 @@ class ModelInfo(_message.Message):
     RECEPTIVE_FIELD_SAMPLES_FIELD_NUMBER: _ClassVar[int]
     STATE_SIZE_FIELD_NUMBER: _ClassVar[int]
     CARD_JSON_FIELD_NUMBER: _ClassVar[int]
+    PIPELINES_FIELD_NUMBER: _ClassVar[int]
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
     name: str
     phrase: str
     language: str
@@ -163,7 +192,19 @@ class ModelInfo(_message.Message):
     receptive_field_samples: int
     state_size: int
     card_json: str
-    def __init__(self, name: _Optional[str] = ..., phrase: _Optional[str] = ..., language: _Optional[str] = ..., kind: _Optional[str] = ..., is_default: _Optional[bool] = ..., threshold: _Optional[float] = ..., thresholds: _Optional[_Iterable[_Union[BudgetThreshold, _Mapping]]] = ..., sample_rate_hz: _Optional[int] = ..., hop_samples: _Optional[int] = ..., receptive_field_samples: _Optional[int] = ..., state_size: _Optional[int] = ..., card_json: _Optional[str] = ...) -> None: ...
+    pipelines: _containers.RepeatedScalarFieldContainer[Pipeline]
+    features: FeatureFormat
+    def __init__(self, name: _Optional[str] = ..., phrase: _Optional[str] = ..., language: _Optional[str] = ..., kind: _Optional[str] = ..., is_default: _Optional[bool] = ..., threshold: _Optional[float] = ..., thresholds: _Optional[_Iterable[_Union[BudgetThreshold, _Mapping]]] = ..., sample_rate_hz: _Optional[int] = ..., hop_samples: _Optional[int] = ..., receptive_field_samples: _Optional[int] = ..., state_size: _Optional[int] = ..., card_json: _Optional[str] = ..., pipelines: _Optional[_Iterable[_Union[Pipeline, str]]] = ..., features: _Optional[_Union[FeatureFormat, _Mapping]] = ...) -> None: ...
+
+class FeatureFormat(_message.Message):
+    __slots__ = ("front_ends", "rows_per_hop", "width")
+    FRONT_ENDS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_PER_HOP_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    front_ends: _containers.RepeatedScalarFieldContainer[str]
+    rows_per_hop: int
+    width: int
+    def __init__(self, front_ends: _Optional[_Iterable[str]] = ..., rows_per_hop: _Optional[int] = ..., width: _Optional[int] = ...) -> None: ...
 
 class BudgetThreshold(_message.Message):
     __slots__ = ("fa_per_hour", "threshold", "hours", "basis")

@@ -59,13 +59,15 @@ class WakeWordServiceServicer:
     def Detect(self, request_iterator, context):
         """Listens to one microphone or recording.
 
-        The first request carries `config`, all later ones `audio`. The first response carries `opened` and comes before
-        any audio is needed. Closing the sending side ends the stream: the server completes the last hop with silence,
-        answers what is left and finishes with OK. One stream has one state per model; streams share nothing.
+        The first request carries `config`, all later ones `audio` (or `features`, as the configuration says). The first
+        response carries `opened` and comes before any audio is needed. Closing the sending side ends the stream: the
+        server completes the last hop with silence, answers what is left and finishes with OK. One stream has one state
+        per model; streams share nothing.
 
-        Errors: INVALID_ARGUMENT (wrong order, odd byte count, oversize audio, bad threshold), NOT_FOUND (no such model),
-        RESOURCE_EXHAUSTED (a message above the server's limit), UNAVAILABLE (the server stops: connect again),
-        INTERNAL (a fault of the server).
+        Errors: INVALID_ARGUMENT (wrong order, odd byte count, oversize audio, bad threshold, features that do not fit the
+        model, a pipeline that the model is not served with), NOT_FOUND (no such model), UNAUTHENTICATED (credentials are
+        missing or wrong), RESOURCE_EXHAUSTED (a message above the server's limit), UNAVAILABLE (the server stops: connect
+        again), INTERNAL (a fault of the server).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
