@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
 
 from nanowakeword.card import ModelCard
 from nanowakeword.errors import ConfigError
@@ -66,9 +66,9 @@ def make_rules(
     rules = {}
     for name, card in cards.items():
         at = _of(threshold, name)
-        within: str | float | None = _of(budget, name)
+        within = cast("str | float | None", _of(budget, name))
         if at is None and within is None:
-            within = _of(default_budget, name)
+            within = cast("str | float | None", _of(default_budget, name))
         limit = resolve_threshold(card, threshold=at, budget=within)
         rearm = _of(rearm_below, name)
         pause = _of(debounce_time, name)
