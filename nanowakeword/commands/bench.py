@@ -62,7 +62,8 @@ class Cost:
         p99_ms: time that 99 of 100 stay within.
         real_time_factor: mean time of a piece over its length: the share of one core that listening takes.
         floor_ms: median time of a graph that computes nothing, called in turn.
-        core_share: processor time over time passed while measuring: below 1 where others kept the core busy.
+        core_share: processor time over time passed while measuring: below 1 where others kept the core busy, above 1
+            where several threads were at work.
         load_ms: time to load, packages imported already.
         import_ms: time to import them.
         reset_ms: median time of a reset; None where there is none.
@@ -155,7 +156,7 @@ def measure(importing: Callable[[], object], load: Callable[[], Listener], *, se
         p99_ms=p99_ms,
         real_time_factor=float(np.mean(heard_ms)) / 1e3 / HOP_S,
         floor_ms=float(np.median(floor_ms)),
-        core_share=min(1.0, core_share),
+        core_share=core_share,
         load_ms=load_ms,
         import_ms=import_ms,
         reset_ms=None if reset is None else float(np.median([_milliseconds(reset) for _ in range(_RESETS)])),
