@@ -3,13 +3,15 @@
 Level of a hop: the power of a comb ``x[n] - x[n - 8]``, which passes 0.2 to 1.8 kHz, where speech is strong, and takes
 16 dB off mains hum, more off rumble, all off a constant offset. The loudest 20 ms of the hop are compared with a floor:
 
-    floor   the quietest whole hop of the last 7.7 s, kept as the minima of eight blocks of 0.96 s
+    floor   the quietest whole hop of the last 8 s, kept as the minima of blocks of 0.96 s
     open    if the loudest 20 ms exceed the floor by the margin
 
 Speech has pauses within any such time, so that talking does not raise the floor, as it would raise an average; a fan
-that is switched on holds the gate open for 8 s, and no longer. A room that falls silent is followed within a
-hop. The floor is kept between two limits: below the lower one, a still microphone's own noise would open the gate;
-above the upper one, the sound is so loud that the gate is open whatever it is.
+that is switched on holds the gate open for 9 s at most. A room that falls silent is followed within a hop, digital
+silence included: a microphone that mutes itself between words must not make the words themselves the floor.
+
+The floor is kept between two limits: below the lower one, a still microphone's own noise would open the gate; above
+the upper one, a sound is so loud that the gate is open whatever it is.
 
     R. Martin, Noise power spectral density estimation based on optimal smoothing and minimum statistics, IEEE
     Transactions on Speech and Audio Processing 9 (2001).  https://doi.org/10.1109/89.928915
