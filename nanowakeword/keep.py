@@ -1,11 +1,12 @@
 """Keeps recordings of what a model heard, and of what it nearly heard: material for its next training.
 
 A *near miss* is a peak of the score below the threshold and at or above the near-miss threshold, by default where the
-odds are a tenth of the threshold's (2.3 lower in the logit). One peak gives one recording: it ends when the score falls
-below the near-miss threshold, or one second after its highest point. Peaks that belong to a detection are none.
+odds are a tenth of the threshold's (2.3 lower in the logit). A peak ends when the score falls below the near-miss
+threshold, or one second after its highest point. One peak gives one recording; of peaks within a second the highest is
+kept, and none that a detection follows within a second, or comes less than a second after one.
 
-Each recording is a 16-bit WAV file of 3 s: two before the score's peak, one after. `RecordingStore` writes them, one
-line of JSON for each into ``misses.jsonl``, and keeps the folder below a size; `Keeper` watches one stream.
+Each recording is a 16-bit WAV file of 3 s: two before the peak, one after. A `RecordingStore` writes them; a `Keeper`
+watches one stream.
 """
 
 from __future__ import annotations
@@ -114,6 +115,8 @@ class Keeper:
         self._remember(chunk)
         for detection in detections:
             at = min(self._samples, round(detection.end_s * SAMPLE_RATE_HZ))
+            # What rose before it was the same utterance.
+            self._take_near_misses(detection.model)
             self._pending.append(_Pending("detection", detection.model, detection.score, at))
             self._quiet_until[detection.model] = at + round(_AFTER_S * SAMPLE_RATE_HZ)
             if peak := self._peaks.get(detection.model):
@@ -159,8 +162,16 @@ class Keeper:
         """A peak is over; it is a near miss unless it reached the threshold or belongs to a detection."""
         peak = self._peaks[model]
         if peak.counts and peak.score < self._thresholds[model]:
-            self._pending.append(_Pending("near_miss", model, peak.score, peak.at_sample))
+            peaks = [*self._take_near_misses(model), _Pending("near_miss", model, peak.score, peak.at_sample)]
+            self._pending.append(max(peaks, key=lambda item: item.score))
         peak.counts = False
+
+    def _take_near_misses(self, model: str) -> list[_Pending]:
+        """Take out the near miss of a model that waits for its last second, if there is one."""
+        taken = [item for item in self._pending if item.model == model and item.kind == "near_miss"]
+        for item in taken:
+            self._pending.remove(item)
+        return taken
 
     def _write(self, items: list[_Pending]) -> None:
         now = datetime.now(UTC)

@@ -13,7 +13,7 @@ from nanowakeword.errors import AudioError, ConfigError
 from nanowakeword.results import DetectionResult
 from nanowakeword.timing import SAMPLE_RATE_HZ
 
-__all__ = ["Interpreter", "Listener"]
+__all__ = ["Interpreter", "Listener", "print_detection"]
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -21,8 +21,8 @@ _LOG: Final = logging.getLogger(__name__)
 class Interpreter(Protocol):
     """What a listener needs of an interpreter."""
 
-    def predict(self, chunk: Samples, /, **options: Any) -> DetectionResult:
-        """Listen to the next piece of audio."""
+    def predict(self, *chunk: Any, **options: Any) -> DetectionResult:
+        """Listen to the next piece of audio, int16 ``[n]``."""
 
     def reset(self) -> None:
         """Begin a new stream."""
@@ -183,12 +183,17 @@ class Listener:
         result = self._interpreter.predict(chunk, **self._options)
         self._heard_samples += len(chunk)
         if self._on_score is not None:
-            self._on_score(result.score, getattr(result, "gate_score", None) or 0.0)
+            self._on_score(result.score, result.gate_score)
         if self._on_result is not None:
             self._on_result(_later(result, begin_s))
         if self._on_detection is not None:
             for detection in result.detections:
                 self._on_detection(detection.model, detection.score)
+
+
+def print_detection(model: str, score: float) -> None:
+    """What is done with a detection where nothing else is."""
+    print(f"{model}  {score:.3f}", flush=True)
 
 
 def _later(result: DetectionResult, seconds: float) -> DetectionResult:

