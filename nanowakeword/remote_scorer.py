@@ -33,7 +33,7 @@ from nanowakeword.timing import HOP_SAMPLES
 
 __all__ = ["RemoteScorer"]
 
-# Until the server has told its models: longer than the default detector's context, 52 hops.
+# Until the server has told its models, or where a card does not tell: longer than the default detector's context, 52 hops.
 _UNKNOWN_CONTEXT_HOPS: Final = 64
 _CLOSE_S: Final = 2.0
 
@@ -88,7 +88,6 @@ class RemoteScorer:
             ssl_keyfile=ssl_keyfile,
         )
         self._address = address
-        self._features = features
         self._hops = 0
         # The thread holds the link and not this object, so that a scorer nobody holds any more ends its thread.
         self._link = RemoteLink(server, models=names, features=features, timeout_s=timeout_s)
@@ -109,12 +108,9 @@ class RemoteScorer:
     @property
     def context_hops(self) -> int:
         """Past hops that can change a score; a guess that is long enough until the server has told its models."""
-        cards = [*self.cards.values()] or ([self._features.card] if self._features is not None else [])
-        reaches = [card.receptive_field_samples for card in cards]
-        return max(
-            (_UNKNOWN_CONTEXT_HOPS if n is None else -(-n // HOP_SAMPLES) for n in reaches),
-            default=_UNKNOWN_CONTEXT_HOPS,
-        )
+        reaches = [card.receptive_field_samples for card in self.cards.values()]
+        hops = [_UNKNOWN_CONTEXT_HOPS if n is None else -(-n // HOP_SAMPLES) for n in reaches]
+        return max(hops, default=_UNKNOWN_CONTEXT_HOPS)
 
     def reset(self) -> None:
         """Begin a new stream; what is not answered yet never will be. The old one is closed in the background."""

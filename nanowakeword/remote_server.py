@@ -175,7 +175,8 @@ class RemoteServer:
                 got=details,
                 hint="Start one: python -m serving --model M.onnx",
             )
-        return RemoteError(f"the server at {self.address} refused", got=f"{code}: {details}", hint=_HINTS.get(code))
+        what = "was lost" if code == "UNAVAILABLE" else "refused"
+        return RemoteError(f"the server at {self.address} {what}", got=f"{code}: {details}", hint=_HINTS.get(code))
 
     def late(self, what: str, *, timeout_s: float) -> RemoteError:
         """The error of a server that takes too long, such as ``what="does not answer"``."""

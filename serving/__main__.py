@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from nanowakeword.errors import ConfigError, DependencyError, NanoWakewordError
-from serving.config import DEFAULT_HOST, DEFAULT_PORT, ServerConfig
+from serving.config import DEFAULT_HOST, DEFAULT_PORT, PIPELINES, ServerConfig
 
 
 class _Parser(argparse.ArgumentParser):
@@ -35,7 +35,12 @@ def parse(arguments: Sequence[str] | None = None) -> ServerConfig:
         action="append",
         type=Path,
         metavar="M.onnx",
-        help="model to serve; repeat for more, first is default",
+        help="model to serve, or its head file; repeat for more, first is default",
+    )
+    parser.add_argument(
+        "--pipeline",
+        choices=PIPELINES,
+        help="take audio only, or features only (both, for models with NAME_head.onnx beside NAME.onnx)",
     )
     parser.add_argument("--host", default=DEFAULT_HOST, help="loopback address to listen on (%(default)s)")
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="port; 0 takes a free one (%(default)s)")
@@ -50,6 +55,7 @@ def parse(arguments: Sequence[str] | None = None) -> ServerConfig:
     values = parser.parse_args(arguments)
     return ServerConfig(
         models=tuple(values.model or ()),
+        pipeline=values.pipeline,
         host=values.host,
         port=values.port,
         threshold=values.threshold,
@@ -74,7 +80,9 @@ async def serve(config: ServerConfig) -> None:
             "cannot serve", got=error, hint='Install what is missing: pip install "nanowakeword[serve]"'
         ) from error
 
-    with Engine.load(config.models, threshold=config.threshold, threads=config.threads) as engine:
+    with Engine.load(
+        config.models, threshold=config.threshold, pipeline=config.pipeline, threads=config.threads
+    ) as engine:
         server = Server(config, engine=engine)
         address = replace(config, port=await server.start()).address
         models = ", ".join(f"{model.name} (fires at {model.threshold:g})" for model in engine.models)

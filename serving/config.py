@@ -10,13 +10,24 @@ from typing import Final
 
 from nanowakeword.errors import ConfigError
 
-__all__ = ["DEFAULT_HOST", "DEFAULT_PORT", "MAX_AUDIO_BYTES", "MAX_MESSAGE_BYTES", "ServerConfig"]
+__all__ = [
+    "DEFAULT_HOST",
+    "DEFAULT_PORT",
+    "MAX_AUDIO_BYTES",
+    "MAX_FEATURES_BYTES",
+    "MAX_MESSAGE_BYTES",
+    "PIPELINES",
+    "ServerConfig",
+]
 
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8765
+PIPELINES: Final = ("full", "verifier_only")
 # 2.05 s of audio in one message: a file client needs no more, and one message keeps an inference thread busy for a few
 # milliseconds only.
 MAX_AUDIO_BYTES: Final = 64 * 1024
+# 2.1 s of the default detector's features.
+MAX_FEATURES_BYTES: Final = 64 * 1024
 # The transport refuses larger ones unread; between the two limits a client gets our message, which names its limit.
 MAX_MESSAGE_BYTES: Final = 4 * MAX_AUDIO_BYTES
 
@@ -27,6 +38,7 @@ class ServerConfig:
 
     Attributes:
         models: model files; the first is the default model.
+        pipeline: ``full`` takes audio only, ``verifier_only`` features only; None: what the model files allow.
         host: address to listen on, a loopback one.
         port: 0 takes a free one.
         threshold: score at which every model fires unless a stream says otherwise; None: each model's own.
@@ -38,6 +50,7 @@ class ServerConfig:
     """
 
     models: tuple[Path, ...]
+    pipeline: str | None = None
     host: str = DEFAULT_HOST
     port: int = DEFAULT_PORT
     threshold: float | None = None
@@ -47,6 +60,8 @@ class ServerConfig:
     def __post_init__(self) -> None:
         if not self.models:
             raise ConfigError("no model to serve", hint="Name at least one: --model M.onnx")
+        if self.pipeline is not None and self.pipeline not in PIPELINES:
+            raise ConfigError("bad pipeline", got=repr(self.pipeline), expected=" or ".join(PIPELINES))
         if not _is_loopback(self.host):
             raise ConfigError(
                 "refusing to listen where other machines can connect",

@@ -12,64 +12,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from nanowakeword.arrays import Floats, Samples
+from nanowakeword.arrays import Floats
 from nanowakeword.errors import ConfigError
-from nanowakeword.graph import Graph
-from nanowakeword.operating_point import resolve_threshold
 from nanowakeword.results import Detection
 from nanowakeword.stream import DetectionStream
-from nanowakeword.timing import SAMPLE_RATE_HZ
+from nanowakeword.timing import HOP_SAMPLES, SAMPLE_RATE_HZ
 from serving.errors import ProtocolError, UnknownModelError
+from serving.models import Selection, ServedModel, load_model
+from serving.verifier import VerifierStream
 
-__all__ = ["Engine", "Heard", "Selection", "ServedModel", "Session"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Selection:
-    """A model that a stream asks for, and where it is to fire.
-
-    Attributes:
-        name: of the model; empty for the default one.
-        threshold: score at or above which it fires; None: by budget, or else the model's default.
-        budget_fa_per_hour: false accepts per hour to stay within; None: not asked for.
-    """
-
-    name: str = ""
-    threshold: float | None = None
-    budget_fa_per_hour: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class ServedModel:
-    """A model that streams can ask for.
-
-    Attributes:
-        graph: the model.
-        threshold: score at or above which it fires unless a stream says otherwise.
-    """
-
-    graph: Graph
-    threshold: float
-
-    @property
-    def name(self) -> str:
-        """Name to ask for."""
-        return self.graph.card.name
-
-    def listen(self, selection: Selection) -> DetectionStream:
-        """A new stream through this model.
-
-        Raises:
-            ConfigError: the threshold or the budget is out of range, or the card knows no threshold for the budget.
-        """
-        threshold, budget = selection.threshold, selection.budget_fa_per_hour
-        if threshold is None and budget is None:
-            return DetectionStream(self.graph, threshold=self.threshold)
-        return DetectionStream(
-            self.graph, threshold=resolve_threshold(self.graph.card, threshold=threshold, budget=budget)
-        )
+__all__ = ["Engine", "Heard", "Session"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,11 +47,16 @@ class Session:
     """One stream: its models and what they remember. Used by one thread at a time.
 
     Args:
-        streams: by model name, at least one.
+        streams: by model name, at least one; all of audio, or all of features.
+        feature_shape: rows in a hop of features, and their width; None: the stream is of audio.
     """
 
-    def __init__(self, streams: Mapping[str, DetectionStream]) -> None:
+    def __init__(
+        self, streams: Mapping[str, DetectionStream | VerifierStream], *, feature_shape: tuple[int, int] | None = None
+    ) -> None:
         self._streams = streams
+        self.feature_shape = feature_shape
+        self._sample_step = 1 if feature_shape is None else HOP_SAMPLES // feature_shape[0]
         self._samples = 0
 
     @property
@@ -110,10 +69,10 @@ class Session:
         """Length of the audio that came so far, seconds."""
         return self._samples / SAMPLE_RATE_HZ
 
-    def feed(self, audio: Samples) -> Heard:
-        """Listen to int16 audio ``[n]``."""
-        self._samples += len(audio)
-        return self._collect([stream.feed(audio) for stream in self._streams.values()])
+    def feed(self, piece: Any) -> Heard:
+        """Listen to int16 audio ``[n]``, or to features float32 ``[k*r, f]``."""
+        self._samples += len(piece) * self._sample_step
+        return self._collect([stream.feed(piece) for stream in self._streams.values()])
 
     def finish(self) -> Heard:
         """Complete the last hop with silence."""
@@ -147,51 +106,64 @@ class Engine:
         if len(self._by_name) < len(models):
             names = [model.name for model in models]
             twice = next(name for name in names if names.count(name) > 1)
-            files = ", ".join(str(model.graph.path) for model in models if model.name == twice)
+            files = ", ".join(str(model.path) for model in models if model.name == twice)
             raise ConfigError("two models with one name", got=f"{twice!r} in {files}", expected="a name for each")
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="inference")
 
     @classmethod
-    def load(cls, paths: Sequence[Path], *, threshold: float | None, threads: int) -> Self:
+    def load(cls, paths: Sequence[Path], *, threshold: float | None, pipeline: str | None, threads: int) -> Self:
         """Load model files.
 
         Args:
             paths: the first is the default model.
             threshold: score at or above which all of them fire by default; None: each model's own.
+            pipeline: ``full`` or ``verifier_only``; None: both, where the files allow.
             threads: inference threads.
 
         Raises:
-            ConfigError: two models have one name.
+            ConfigError: two models have one name, or a model has nothing for the pipeline.
             ModelError: a file is missing, damaged, or not a model.
         """
-        graphs = [Graph.load(path) for path in paths]
-        return cls(
-            [
-                ServedModel(graph=graph, threshold=graph.card.threshold if threshold is None else threshold)
-                for graph in graphs
-            ],
-            threads=threads,
-        )
+        models = [load_model(path, threshold=threshold, pipeline=pipeline) for path in paths]
+        return cls(models, threads=threads)
 
-    def open(self, selections: Sequence[Selection]) -> Session:
+    def open(
+        self, selections: Sequence[Selection], *, verifier_only: bool = False, made_by: Sequence[str] = ()
+    ) -> Session:
         """A session for a new stream; without a selection it gets the default model.
+
+        Args:
+            selections: the models.
+            verifier_only: whether features will come, and not audio.
+            made_by: front ends that make the features, as the protocol writes them; empty: not known.
 
         Raises:
             ConfigError: a threshold is out of range, or a card knows no threshold for a budget.
-            ProtocolError: a model is asked for twice.
+            ProtocolError: a model is asked for twice, or is not served this way, or takes other features.
             UnknownModelError: a model is not here.
         """
-        streams: dict[str, DetectionStream] = {}
+        chosen: dict[str, tuple[ServedModel, Selection]] = {}
         for selection in selections or (Selection(),):
             model = self._find(selection.name)
-            if model.name in streams:
+            if model.name in chosen:
                 raise ProtocolError(f"model {model.name!r} is asked for twice", expected="each model once")
-            streams[model.name] = model.listen(selection)
-        return Session(streams)
+            chosen[model.name] = (model, selection)
+        if not verifier_only:
+            return Session({name: model.listen(selection) for name, (model, selection) in chosen.items()})
+        first = next(iter(chosen.values()))[0]
+        streams = {
+            # All are fed the same features: those of the first, if the client does not tell whose they are.
+            name: model.verify(selection, made_by=made_by or first.front_ends)
+            for name, (model, selection) in chosen.items()
+        }
+        shapes = {model.heads.feature_shape for model, _ in chosen.values() if model.heads is not None}
+        if len(shapes) > 1:
+            raise ProtocolError("models that take different features on one stream", got=", ".join(chosen))
+        return Session(streams, feature_shape=shapes.pop())
 
-    async def feed(self, session: Session, audio: Samples) -> Heard:
-        """Let a session listen to int16 audio ``[n]``; one call per session at a time."""
-        return await self._run(lambda: session.feed(audio))
+    async def feed(self, session: Session, piece: Any) -> Heard:
+        """Let a session listen to int16 audio ``[n]`` or features ``[k*r, f]``; one call per session at a time."""
+        return await self._run(lambda: session.feed(piece))
 
     async def finish(self, session: Session) -> Heard:
         """Tell a session that its audio is over."""

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-
-from nanowakeword.arrays import Samples
 from nanowakeword.timing import HOP_S, SAMPLE_RATE_HZ
 from nanowakeword.v1 import wakeword_pb2 as pb
-from serving.config import MAX_AUDIO_BYTES
-from serving.engine import Heard, Selection, ServedModel, Session
+from serving.config import MAX_AUDIO_BYTES, MAX_FEATURES_BYTES
+from serving.engine import Heard, Session
 from serving.errors import ProtocolError
+from serving.models import Selection, ServedModel
+from serving.readers import payload_name
 
 __all__ = [
-    "AudioReader",
+    "StreamConfig",
     "draining_warning",
     "gap_warning",
     "read_config",
@@ -25,26 +25,45 @@ __all__ = [
     "write_opened",
 ]
 
-_SAMPLE_BYTES: Final = 2
 _KNOWN_OUTPUTS: Final = frozenset(pb.DetectOutput.values())
+_KNOWN_PIPELINES: Final = frozenset(pb.Pipeline.values())
 
 
-def read_config(request: pb.DetectRequest) -> tuple[list[Selection], pb.DetectOutput]:
-    """The models and the output that the first message of a stream asks for.
+@dataclass(frozen=True, kw_only=True)
+class StreamConfig:
+    """What the first message of a stream asks for.
+
+    Attributes:
+        selections: the models; empty: the default one.
+        output: what is to come back.
+        verifier_only: whether features will come, and not audio.
+        made_by: front ends that make the features; empty: not told.
+    """
+
+    selections: Sequence[Selection]
+    output: pb.DetectOutput
+    verifier_only: bool
+    made_by: Sequence[str]
+
+
+def read_config(request: pb.DetectRequest) -> StreamConfig:
+    """Read the first message of a stream.
 
     Raises:
-        ProtocolError: it is no configuration, or asks for an output that this version does not know.
+        ProtocolError: it is no configuration, or asks for something that this version does not know.
     """
     if request.WhichOneof("payload") != "config":
         raise ProtocolError(
             "the first message of a stream configures it",
-            got=_payload(request),
+            got=payload_name(request),
             expected="config",
             hint="Send DetectRequest.config, empty for the default model, then audio",
         )
     config = request.config
     if config.output not in _KNOWN_OUTPUTS:
         raise ProtocolError("unknown output", got=config.output, expected=", ".join(pb.DetectOutput.keys()))
+    if config.pipeline not in _KNOWN_PIPELINES:
+        raise ProtocolError("unknown pipeline", got=config.pipeline, expected=", ".join(pb.Pipeline.keys()))
     selections = [
         Selection(
             name=model.name,
@@ -53,54 +72,12 @@ def read_config(request: pb.DetectRequest) -> tuple[list[Selection], pb.DetectOu
         )
         for model in config.models
     ]
-    return selections, config.output
-
-
-class AudioReader:
-    """Reads the audio messages of one stream and counts them."""
-
-    def __init__(self) -> None:
-        self._next_sequence = 0
-
-    def read(self, request: pb.DetectRequest) -> tuple[Samples, int]:
-        """Samples ``[n]`` of a message, a view of its bytes, and how many messages are missing before it.
-
-        Raises:
-            ProtocolError: it carries no audio, an odd number of bytes or too many, or a number used before.
-        """
-        if request.WhichOneof("payload") != "audio":
-            raise ProtocolError(
-                "after the configuration a stream carries audio", got=_payload(request), expected="audio"
-            )
-        chunk = request.audio
-        if not chunk.HasField("pcm_s16le"):
-            raise ProtocolError("an audio message without samples", expected="pcm_s16le to be set")
-        size = len(chunk.pcm_s16le)
-        if size > MAX_AUDIO_BYTES:
-            raise ProtocolError(
-                "too much audio in one message",
-                got=f"{size} bytes",
-                expected=f"at most {MAX_AUDIO_BYTES} bytes ({MAX_AUDIO_BYTES // _SAMPLE_BYTES / SAMPLE_RATE_HZ:.2f} s)",
-                hint="Send it in several messages",
-            )
-        if size % _SAMPLE_BYTES:
-            raise ProtocolError(
-                "half a sample in an audio message",
-                got=f"{size} bytes",
-                expected="an even number: 16-bit little-endian samples",
-            )
-        missing = self._count(chunk)
-        return np.frombuffer(chunk.pcm_s16le, dtype="<i2").astype(np.int16, copy=False), missing
-
-    def _count(self, chunk: pb.AudioChunk) -> int:
-        sequence = chunk.sequence if chunk.HasField("sequence") else self._next_sequence
-        missing = sequence - self._next_sequence
-        if missing < 0:
-            raise ProtocolError(
-                "audio messages out of order", got=f"sequence {sequence}", expected=f"{self._next_sequence} or more"
-            )
-        self._next_sequence = sequence + 1
-        return missing
+    return StreamConfig(
+        selections=selections,
+        output=config.output,
+        verifier_only=config.pipeline == pb.PIPELINE_VERIFIER_ONLY,
+        made_by=tuple(config.front_ends),
+    )
 
 
 def write_heard(
@@ -131,12 +108,21 @@ def write_heard(
 def write_opened(session: Session) -> pb.DetectResponse:
     """The first answer on a stream: what runs, and where it fires."""
     models = [pb.OpenedModel(name=name, threshold=threshold) for name, threshold in session.thresholds.items()]
-    return pb.DetectResponse(opened=pb.StreamOpened(models=models, max_audio_bytes=MAX_AUDIO_BYTES))
+    return pb.DetectResponse(
+        opened=pb.StreamOpened(models=models, max_audio_bytes=MAX_AUDIO_BYTES, max_features_bytes=MAX_FEATURES_BYTES)
+    )
 
 
 def write_model(model: ServedModel, *, is_default: bool) -> pb.ModelInfo:
     """What clients are told of a model."""
-    card = model.graph.card
+    card = model.card
+    pipelines, features = [], None
+    if model.graph is not None:
+        pipelines.append(pb.PIPELINE_FULL)
+    if model.heads is not None:
+        pipelines.append(pb.PIPELINE_VERIFIER_ONLY)
+        rows, width = model.heads.feature_shape
+        features = pb.FeatureFormat(front_ends=model.front_ends, rows_per_hop=rows, width=width)
     return pb.ModelInfo(
         name=card.name,
         phrase=card.phrase,
@@ -153,14 +139,16 @@ def write_model(model: ServedModel, *, is_default: bool) -> pb.ModelInfo:
         receptive_field_samples=card.receptive_field_samples,
         state_size=card.state_size,
         card_json=json.dumps(card.content, ensure_ascii=False),
+        pipelines=pipelines,
+        features=features,
     )
 
 
 def gap_warning(missing: int, *, at_s: float) -> pb.StreamWarning:
-    """Warning that ``missing`` audio messages were left out at ``at_s`` seconds."""
+    """Warning that ``missing`` messages were left out at ``at_s`` seconds."""
     return pb.StreamWarning(
         kind=pb.WARNING_KIND_GAP,
-        text=f"{missing} audio messages are missing; the audio on both sides was joined",
+        text=f"{missing} messages are missing; what came on both sides was joined",
         at_s=at_s,
         missing_messages=missing,
     )
@@ -169,7 +157,3 @@ def gap_warning(missing: int, *, at_s: float) -> pb.StreamWarning:
 def draining_warning(*, at_s: float) -> pb.StreamWarning:
     """Warning that the server is about to stop."""
     return pb.StreamWarning(kind=pb.WARNING_KIND_DRAINING, text="the server is about to stop; connect again", at_s=at_s)
-
-
-def _payload(request: pb.DetectRequest) -> str:
-    return request.WhichOneof("payload") or "nothing that this version knows"

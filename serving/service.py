@@ -18,7 +18,6 @@ from serving.config import MAX_AUDIO_BYTES
 from serving.engine import Engine
 from serving.errors import ProtocolError
 from serving.protocol import (
-    AudioReader,
     draining_warning,
     gap_warning,
     read_config,
@@ -26,6 +25,7 @@ from serving.protocol import (
     write_model,
     write_opened,
 )
+from serving.readers import AudioReader, FeatureReader, Reader
 from serving.status import status_of
 
 __all__ = ["WakeWordService"]
@@ -106,22 +106,25 @@ class WakeWordService(WakeWordServiceServicer):
         first = await anext(requests, None)
         if first is None:
             raise ProtocolError("the stream ended before it began", expected="config, then audio")
-        selections, output = read_config(first)
-        session = self._engine.open(selections)
+        config = read_config(first)
+        session = self._engine.open(config.selections, verifier_only=config.verifier_only, made_by=config.made_by)
         await context.write(write_opened(session))
-        reader = AudioReader()
+        reader: Reader = AudioReader()
+        if session.feature_shape is not None:
+            rows_per_hop, width = session.feature_shape
+            reader = FeatureReader(rows_per_hop=rows_per_hop, width=width)
         told = False
         # One message is read, judged and answered before the next one is read: a flood waits in the client, by HTTP/2
         # flow control, and a slow reader stops its own stream.
         async for request in requests:
-            samples, missing = reader.read(request)
+            piece, missing = reader.read(request)
             warnings = [gap_warning(missing, at_s=session.seconds)] if missing else []
-            heard = await self._engine.feed(session, samples)
+            heard = await self._engine.feed(session, piece)
             if self._draining and not told:
                 told = True
                 warnings.append(draining_warning(at_s=session.seconds))
-            await _write(context, write_heard(heard, output=output, warnings=warnings))
-        await _write(context, write_heard(await self._engine.finish(session), output=output))
+            await _write(context, write_heard(heard, output=config.output, warnings=warnings))
+        await _write(context, write_heard(await self._engine.finish(session), output=config.output))
 
     @contextlib.contextmanager
     def _counted(self) -> Iterator[None]:

@@ -1,0 +1,134 @@
+"""Reads the messages that follow a stream's configuration: audio or features, and how many are missing."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Protocol
+
+import numpy as np
+
+from nanowakeword.arrays import Floats, Samples
+from nanowakeword.timing import SAMPLE_RATE_HZ
+from nanowakeword.v1 import wakeword_pb2 as pb
+from serving.config import MAX_AUDIO_BYTES, MAX_FEATURES_BYTES
+from serving.errors import ProtocolError
+
+__all__ = ["AudioReader", "FeatureReader", "Reader", "payload_name"]
+
+_SAMPLE_BYTES: Final = 2
+_VALUE_BYTES: Final = 4
+
+
+class Reader(Protocol):
+    """Reads the messages of one stream and counts them."""
+
+    def read(self, request: pb.DetectRequest) -> tuple[Samples | Floats, int]:
+        """What a message carries, a view of its bytes, and how many messages are missing before it.
+
+        Raises:
+            ProtocolError: it carries something else, or in the wrong shape, or a number used before.
+        """
+
+
+class AudioReader:
+    """Reads audio: samples ``[n]``."""
+
+    def __init__(self) -> None:
+        self._counter = _Counter()
+
+    def read(self, request: pb.DetectRequest) -> tuple[Samples, int]:
+        """As `Reader.read`."""
+        _expect("audio", request)
+        chunk = request.audio
+        if not chunk.HasField("pcm_s16le"):
+            raise ProtocolError("an audio message without samples", expected="pcm_s16le to be set")
+        size = len(chunk.pcm_s16le)
+        if size > MAX_AUDIO_BYTES:
+            raise ProtocolError(
+                "too much audio in one message",
+                got=f"{size} bytes",
+                expected=f"at most {MAX_AUDIO_BYTES} bytes ({MAX_AUDIO_BYTES // _SAMPLE_BYTES / SAMPLE_RATE_HZ:.2f} s)",
+                hint="Send it in several messages",
+            )
+        if size % _SAMPLE_BYTES:
+            raise ProtocolError(
+                "half a sample in an audio message",
+                got=f"{size} bytes",
+                expected="an even number: 16-bit little-endian samples",
+            )
+        missing = self._counter.count(chunk)
+        return np.frombuffer(chunk.pcm_s16le, dtype="<i2").astype(np.int16, copy=False), missing
+
+
+class FeatureReader:
+    """Reads features: float32 ``[k*r, f]``.
+
+    Args:
+        rows_per_hop: ``r`` of the stream's models.
+        width: ``f``.
+    """
+
+    def __init__(self, *, rows_per_hop: int, width: int) -> None:
+        self._rows_per_hop = rows_per_hop
+        self._width = width
+        self._counter = _Counter()
+
+    def read(self, request: pb.DetectRequest) -> tuple[Floats, int]:
+        """As `Reader.read`."""
+        _expect("features", request)
+        chunk = request.features
+        if not chunk.HasField("f32le"):
+            raise ProtocolError("a message of features without values", expected="f32le to be set")
+        size = len(chunk.f32le)
+        if size > MAX_FEATURES_BYTES:
+            raise ProtocolError(
+                "too many features in one message",
+                got=f"{size} bytes",
+                expected=f"at most {MAX_FEATURES_BYTES} bytes",
+                hint="Send them in several messages",
+            )
+        if chunk.rows % self._rows_per_hop:
+            raise ProtocolError(
+                "features of a part of a hop",
+                got=f"{chunk.rows} rows",
+                expected=f"a multiple of {self._rows_per_hop} rows",
+            )
+        wanted = chunk.rows * self._width * _VALUE_BYTES
+        if size != wanted:
+            raise ProtocolError(
+                "features of another width",
+                got=f"{size} bytes for {chunk.rows} rows",
+                expected=f"{wanted} bytes ({self._width} values of {_VALUE_BYTES} bytes to a row)",
+            )
+        features = np.frombuffer(chunk.f32le, dtype="<f4").astype(np.float32, copy=False)
+        if not np.isfinite(features).all():
+            raise ProtocolError("features that are no numbers", got="nan or infinity", expected="finite values")
+        missing = self._counter.count(chunk)
+        return features.reshape(chunk.rows, self._width), missing
+
+
+class _Counter:
+    """The numbers of a stream's messages."""
+
+    def __init__(self) -> None:
+        self._next = 0
+
+    def count(self, chunk: Any) -> int:
+        """How many messages are missing before this one."""
+        sequence: int = chunk.sequence if chunk.HasField("sequence") else self._next
+        missing = sequence - self._next
+        if missing < 0:
+            raise ProtocolError("messages out of order", got=f"sequence {sequence}", expected=f"{self._next} or more")
+        self._next = sequence + 1
+        return missing
+
+
+def payload_name(request: pb.DetectRequest) -> str:
+    """What a message carries, for messages to people."""
+    return request.WhichOneof("payload") or "nothing that this version knows"
+
+
+def _expect(payload: str, request: pb.DetectRequest) -> None:
+    if request.WhichOneof("payload") != payload:
+        raise ProtocolError(
+            f"after its configuration this stream carries {payload}", got=payload_name(request), expected=payload
+        )
