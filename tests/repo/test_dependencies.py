@@ -17,7 +17,7 @@ PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["proje
 FIRST_PARTY = {"benchmarks", "flows", "models", "nanowakeword", "protos", "serving", "steps", "tests"}
 # Extras that each package of ours may import from, besides the runtime's own two dependencies.
 ALLOWED = {
-    "nanowakeword": {"audio", "remote", "vad", "denoise"},
+    "nanowakeword": {"audio", "remote", "vad", "denoise", "completion"},
     "models": {"train"},
     "steps": {"train"},
     "flows": {"train"},
