@@ -9,10 +9,11 @@ while True:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 
@@ -20,8 +21,9 @@ from nanowakeword.arrays import Floats, Samples
 from nanowakeword.audio import check_chunk, read_audio
 from nanowakeword.card import ModelCard
 from nanowakeword.chain import Chain, plan_chain
-from nanowakeword.errors import ConfigError
+from nanowakeword.errors import ConfigError, RemoteError
 from nanowakeword.guard import OwnerGuard, plan_guard
+from nanowakeword.listening import Listener, print_detection
 from nanowakeword.postfilter import PostFilter, check_threshold
 from nanowakeword.results import Detection, DetectionResult
 from nanowakeword.rules import PerModel, Rules, make_rules
@@ -29,6 +31,9 @@ from nanowakeword.stream import HopBuffer, to_detection
 from nanowakeword.timing import HOP_SAMPLES
 
 __all__ = ["NanoInterpreter"]
+
+_NO_AUDIO: Final[Samples] = np.zeros(0, np.int16)
+_CLIP_TIMEOUT_S: Final = 10.0  # a recording has time, a microphone has not
 
 
 class NanoInterpreter:
@@ -50,6 +55,7 @@ class NanoInterpreter:
         self._chain = make_chain()
         self._guard = make_guard()
         self._rules = make_rules(self.cards, default_budget=budget)
+        self._listener: Listener | None = None
         self.reset()
 
     @classmethod
@@ -143,8 +149,11 @@ class NanoInterpreter:
         self._result = DetectionResult(scores=self._raw_scores)
 
     def close(self) -> None:
-        """Drop the connection to the server, if there is one. Harmless otherwise."""
-        self._chain.close()
+        """Stop listening and drop the connection to the server, where there is one. Harmless otherwise."""
+        try:
+            self.stop()
+        finally:
+            self._chain.close()
 
     def __enter__(self) -> Self:
         return self
@@ -256,18 +265,79 @@ class NanoInterpreter:
 
         Raises:
             AudioError: the recording cannot be read or holds no audio, or the array is not int16 or not mono.
-            ConfigError: as in `predict`; or models run on a server, which is for streams as they are spoken.
+            ConfigError: as in `predict`.
+            RemoteError: models run on a server, and it cannot be reached, refuses, or does not answer in time.
         """
-        if self._chain.remote is not None:
-            raise ConfigError(
-                "predict_clip with models on a server",
-                expected="local models",
-                hint="nanowakeword.remote.detect_remote",
-            )
         samples = read_audio(clip) if isinstance(clip, str | Path) else check_chunk(clip)
         samples = np.pad(samples, (0, -len(samples) % HOP_SAMPLES))
-        fresh = NanoInterpreter(self._make_chain, budget=self._budget, make_guard=self._make_guard)
-        return [fresh.predict(hop, **filters) for hop in samples.reshape(-1, HOP_SAMPLES)]
+        with NanoInterpreter(self._make_chain, budget=self._budget, make_guard=self._make_guard) as fresh:
+            return [fresh._predict_now(hop, filters) for hop in samples.reshape(-1, HOP_SAMPLES)]
+
+    def listen(
+        self,
+        on_detection: Callable[[str, float], object] | None = None,
+        *,
+        threshold: PerModel[float] = None,
+        cooldown: PerModel[float] = None,
+        on_score: Callable[[float, float], object] | None = None,
+        on_audio: Callable[[Samples], object] | None = None,
+        on_result: Callable[[DetectionResult], object] | None = None,
+        blocking: bool = True,
+        device: int | str | None = None,
+        source: Iterable[Samples | None] | None = None,
+        **filters: Any,
+    ) -> None:
+        """Listen to a microphone until `stop`, or until Ctrl-C if blocking. A new stream each time.
+
+        What a function of yours raises ends the listening and is raised here, or by `stop` if not blocking.
+
+        Args:
+            on_detection: called with the name of the model and the score, once per phrase. None, and no ``on_result``:
+                a line is printed.
+            threshold: as in `predict`.
+            cooldown: seconds after a detection in which the model stays quiet, ``debounce_time`` of `predict`.
+            on_score: called for each chunk with the highest score of the models and that of the gate, 0.0 without.
+            on_audio: called with each chunk before it is listened to, int16 ``[n]``; empty while nothing comes.
+            on_result: called with the result of each chunk; its times are seconds since listening began.
+            blocking: listen here; or else in a thread, until `stop`.
+            device: microphone: its index, its name or a part of it. None: the system's default.
+            source: audio from elsewhere, see `Listener`.
+            filters: ``patience``, ``budget`` and so on, as in `predict`.
+
+        Raises:
+            ConfigError: it listens already, an argument is out of range, or no microphone or several fit ``device``.
+            DependencyError: the extra ``audio`` or PortAudio is not installed.
+            AudioError: there is no microphone, or it cannot be opened.
+        """
+        if self._listener is not None and self._listener.running:
+            raise ConfigError("this interpreter listens already", hint="Call stop() first, or load another")
+        options = {"threshold": threshold, "debounce_time": cooldown, **filters}
+        self.reset()
+        self.predict(np.zeros(0, np.int16), **options)  # what is wrong is told before a microphone is opened
+        if source is None:
+            from nanowakeword.microphone import Microphone
+
+            source = Microphone(device)
+        self._listener = Listener(
+            self,
+            source,
+            on_detection=print_detection if on_detection is None and on_result is None else on_detection,
+            on_score=on_score,
+            on_audio=on_audio,
+            on_result=on_result,
+            options=options,
+        )
+        self._listener.run() if blocking else self._listener.start()
+
+    def stop(self) -> None:
+        """End `listen`, from any thread or from within one of its callbacks; harmless if nothing listens.
+
+        Raises:
+            AudioError: the source gives nothing, so that the end does not come.
+            Exception: what ended a listening that was not blocking.
+        """
+        if self._listener is not None:
+            self._listener.stop()
 
     def detected(self, threshold: float | None = None, *, model: str | None = None) -> bool:
         """Whether the score of the last `predict` reaches a threshold, in each chunk in which it does.
@@ -321,6 +391,17 @@ class NanoInterpreter:
     def __repr__(self) -> str:
         gate = "" if self._chain.gate is None else f" behind {self._chain.gate.name}"
         return f"NanoInterpreter({', '.join(self.cards) or 'not connected'}{gate})"
+
+    def _predict_now(self, hop: Samples, filters: dict[str, Any]) -> DetectionResult:
+        """As `predict`, but what a server has to say is waited for."""
+        result = self.predict(hop, **filters)
+        if (remote := self._chain.remote) is None:
+            return result
+        if not (remote.wait_answered(_CLIP_TIMEOUT_S) and remote.wait_judged(_CLIP_TIMEOUT_S)):
+            raise remote.error or RemoteError("the server does not answer", expected=f"within {_CLIP_TIMEOUT_S:g} s")
+        late = self.predict(_NO_AUDIO, **filters)
+        scores = {name: max(score, result.get(name)) for name, score in late.scores.items()}
+        return replace(result, scores=scores, detections=result.detections + late.detections)
 
     def _detect(self, name: str, first_hop: int, scores: Floats, rules: Rules) -> list[Detection]:
         """What one model's scores say."""
