@@ -33,7 +33,7 @@ from nanowakeword.timing import HOP_SAMPLES
 
 __all__ = ["RemoteScorer"]
 
-# Until the server has told its models, or where a card does not tell: longer than the default detector's context, 52 hops.
+# Until the server has told its models, or where a card does not tell: longer than the default detector's 52 hops.
 _UNKNOWN_CONTEXT_HOPS: Final = 64
 _CLOSE_S: Final = 2.0
 

@@ -18,7 +18,17 @@ from onnx import ModelProto, TensorProto, checker, helper, numpy_helper
 from nanowakeword.card import CARD_KEY
 from nanowakeword.timing import HOP_SAMPLES, SAMPLE_RATE_HZ
 
-__all__ = ["FULL_SCORE_AMPLITUDE", "SETTLING_HOPS", "silence", "tiny_card", "tiny_proto", "tone", "write_tiny_model"]
+__all__ = [
+    "FULL_SCORE_AMPLITUDE",
+    "SETTLING_HOPS",
+    "silence",
+    "tiny_card",
+    "tiny_head_proto",
+    "tiny_proto",
+    "tone",
+    "write_tiny_head",
+    "write_tiny_model",
+]
 
 FULL_SCORE_AMPLITUDE: Final = 8_192
 SETTLING_HOPS: Final = 4
@@ -51,6 +61,7 @@ def tiny_card(**changes: Any) -> dict[str, Any]:
         "hop_samples": HOP_SAMPLES,
         "receptive_field_samples": SETTLING_HOPS * HOP_SAMPLES,
         "state_size": _STATE_SIZE,
+        "frontends": [{"name": "tone", "frames_per_hop": 1, "n_features": 2, "fingerprint": "f00d"}],
         "threshold": 0.75,
         "thresholds": [
             {"fa_per_hour": 2.0, "threshold": 0.5, "hours": 3.0, "basis": "real speech"},
@@ -119,6 +130,58 @@ def tiny_proto(card: dict[str, Any] | None = None) -> ModelProto:
     checker.check_model(model, full_check=True)
     model.metadata_props.add(key=CARD_KEY, value=json.dumps(card if card is not None else tiny_card()))
     return model
+
+
+def tiny_head_proto(card: dict[str, Any] | None = None) -> ModelProto:
+    """The model's heads alone: the amplitude, first column of its features, averaged as the model does."""
+    constants = {
+        "first": np.array(0, np.int64),
+        "window": np.full((1, 1, SETTLING_HOPS), 1 / SETTLING_HOPS, np.float32),
+        "channel": np.array([1], np.int64),
+        "full": np.array(FULL_SCORE_AMPLITUDE, np.float32),
+        "zero": np.array(0, np.float32),
+        "one": np.array(1, np.float32),
+        "tail_start": np.array([-_STATE_SIZE], np.int64),
+        "tail_end": np.array([np.iinfo(np.int64).max], np.int64),
+        "time": np.array([1], np.int64),
+    }
+    node = helper.make_node
+    nodes = [
+        node("Gather", ["features", "first"], ["amplitude"], axis=2),  # [b, k]
+        node("Concat", ["state", "amplitude"], ["history"], axis=1),  # [b, 3 + k]
+        node("Unsqueeze", ["history", "channel"], ["history_1"]),  # [b, 1, 3 + k]
+        node("Conv", ["history_1", "window"], ["mean_1"]),  # [b, 1, k]
+        node("Squeeze", ["mean_1", "channel"], ["mean"]),  # [b, k]
+        node("Div", ["mean", "full"], ["ratio"]),
+        node("Clip", ["ratio", "zero", "one"], ["score"]),
+        node("Slice", ["history", "tail_start", "tail_end", "time"], ["next_state"]),
+    ]
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes,
+        "tiny_head",
+        [
+            value("features", TensorProto.FLOAT, ["streams", "hops", 2]),
+            value("state", TensorProto.FLOAT, ["streams", _STATE_SIZE]),
+        ],
+        [
+            value("score", TensorProto.FLOAT, ["streams", "hops"]),
+            value("next_state", TensorProto.FLOAT, ["streams", _STATE_SIZE]),
+        ],
+        [numpy_helper.from_array(array, name) for name, array in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    checker.check_model(model, full_check=True)
+    model.metadata_props.add(key=CARD_KEY, value=json.dumps(card if card is not None else tiny_card(kind="heads")))
+    return model
+
+
+def write_tiny_head(model: Path, card: dict[str, Any] | None = None) -> Path:
+    """Write the heads beside a model file and return their path; ``card`` is the model's."""
+    path = model.with_name(f"{model.stem}_head.onnx")
+    head_card = {**(card if card is not None else tiny_card()), "kind": "heads", "name": path.stem}
+    path.write_bytes(tiny_head_proto(head_card).SerializeToString(deterministic=True))
+    return path
 
 
 def write_tiny_model(path: Path, card: dict[str, Any] | None = None) -> Path:

@@ -9,14 +9,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import grpc
 import numpy as np
 import pytest
 
@@ -27,10 +24,8 @@ from nanowakeword.remote import RemoteStream, detect_remote
 from nanowakeword.results import Detection
 from nanowakeword.stream import DetectionStream
 from nanowakeword.v1 import wakeword_pb2 as pb
-from nanowakeword.v1.wakeword_pb2_grpc import WakeWordServiceServicer, add_WakeWordServiceServicer_to_server
+from tests.nanowakeword.remote_peers import OPENED, REPOSITORY, ServerProcess, peer
 from tests.tiny_model import silence, tone, write_tiny_model
-
-REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -40,18 +35,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(model: Path) -> Iterator[str]:
-    """A server in a process of its own."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "serving", "--model", model, "--port", "0"],
-        cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    yield process.stdout.readline().split()[2].rstrip(":")
-    process.terminate()
-    process.communicate(timeout=10)
-    assert process.returncode == 0
+    with ServerProcess(model) as server:
+        yield server.address
 
 
 @pytest.fixture(scope="module")
@@ -189,34 +174,12 @@ def test_somebody_who_never_answers() -> None:
         assert time.monotonic() - began < 3.0
 
 
-@contextmanager
-def peer(detect: Callable[[Iterator[pb.DetectRequest]], Iterator[pb.DetectResponse]] | None) -> Iterator[str]:
-    """A gRPC server that is not ours."""
-
-    class Servicer(WakeWordServiceServicer):
-        def Detect(self, requests: Iterator[pb.DetectRequest], context: Any) -> Any:  # noqa: ARG002, N802
-            assert detect is not None
-            return detect(requests)
-
-    with ThreadPoolExecutor(2) as threads:
-        server = grpc.server(threads)
-        if detect is not None:
-            add_WakeWordServiceServicer_to_server(Servicer(), server)  # type: ignore[no-untyped-call]
-        port = server.add_insecure_port("127.0.0.1:0")
-        server.start()
-        yield f"127.0.0.1:{port}"
-        server.stop(None).wait()
-
-
 def feed_on(stream: RemoteStream) -> None:
     """Feed silence for up to 4 s, as a microphone would."""
     with stream:
         for _ in range(200):
             stream.feed(silence(0.02))
             time.sleep(0.02)
-
-
-OPENED = pb.DetectResponse(opened=pb.StreamOpened(max_audio_bytes=65_536))
 
 
 def test_some_other_service() -> None:
@@ -282,20 +245,29 @@ def test_a_server_that_gives_up_releases_who_waits() -> None:
 
 
 def test_a_server_that_dies(model: Path) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "serving", "--model", model, "--port", "0"],
-        cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    address = process.stdout.readline().split()[2].rstrip(":")
-    with RemoteStream(address) as stream:
+    with ServerProcess(model) as server, RemoteStream(server.address) as stream:
         stream.feed(tone(0.1))
-        process.kill()
-        process.communicate(timeout=10)
-        with pytest.raises(RemoteError, match=r"UNAVAILABLE.*connect again"):
+        server.kill()
+        with pytest.raises(RemoteError, match=r"was lost; got UNAVAILABLE.*connect again"):
             feed_on(stream)
+
+
+def test_scores_come_with_the_detections(address: str, model: Path, recording: Samples) -> None:
+    with RemoteStream(address, scores=True) as stream:
+        heard, scores = [], []
+        for start in range(0, len(recording), 4_000):
+            heard += stream.feed(recording[start : start + 4_000])
+            scores += list(stream.scores.get("beep", ()))
+        heard += stream.finish()
+        scores += list(stream.scores["beep"])
+    assert_same(heard, local(model, recording))
+    expected = DetectionStream(Graph.load(model))
+    expected.feed(np.pad(recording, (0, -len(recording) % 1_280)))
+    np.testing.assert_allclose(scores, expected.scores, atol=1e-6)
+    with RemoteStream(address) as stream:
+        stream.feed(recording)
+        stream.finish()
+        assert stream.scores == {}
 
 
 def test_importing_needs_no_grpc_and_using_names_the_extra() -> None:
