@@ -31,9 +31,9 @@ class Interpreter(Protocol):
 class Listener:
     """Feeds a source of audio to an interpreter until the audio ends or somebody says stop.
 
-    Times are seconds of audio since listening began, however often the interpreter was reset in between. What a
-    function of the user's raises ends the listening and reaches the caller: from `run` where it runs, from `stop` and
-    `join` where it runs in a thread, and then it is logged, too.
+    Times are seconds of audio since listening began, over all places where audio is missing. What a function of the
+    user's raises ends the listening and reaches the caller: from `run` where it runs, from `stop` and `join` where it
+    runs in a thread, and then it is logged, too.
 
     Args:
         interpreter: who listens.

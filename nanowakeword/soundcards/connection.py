@@ -137,9 +137,10 @@ class Connection:
     def _put(self, block: bytes, lost_before: bool) -> None:
         with self._changed:
             self._last_block_s = time.monotonic()
-            if len(self._blocks) >= self._most_blocks:
+            full = len(self._blocks) >= self._most_blocks
+            if full:
                 self._blocks.clear()
                 self._dropped = True
-            self._overflows += lost_before or self._dropped
+            self._overflows += full or lost_before
             self._blocks.append(block)
             self._changed.notify()
