@@ -15,6 +15,7 @@ import numpy as np
 from nanowakeword.audio import read_audio
 from nanowakeword.errors import AudioError
 from nanowakeword.graph import Graph
+from nanowakeword.operating_point import resolve_threshold
 from nanowakeword.results import Detection
 from nanowakeword.stream import DetectionStream
 from nanowakeword.timing import SAMPLE_RATE_HZ
@@ -26,6 +27,7 @@ _TAIL_S: Final = 0.5
 _EXAMPLES: Final = """\
 examples:
   nanowakeword detect hey_nano.onnx kitchen.wav          times, phrase and score of what is heard
+  nanowakeword detect hey_nano.onnx --budget 0.1/h *.wav stricter: the card's threshold for one false accept in 10 h
   nanowakeword detect hey_nano.onnx --json day.flac      one JSON object per file
 """
 
@@ -39,17 +41,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EXAMPLES
     parser.add_argument("model", metavar="M.onnx", type=Path, help="model file")
     parser.add_argument("files", metavar="FILE", type=Path, nargs="+", help="recording; WAV, FLAC, Ogg, MP3 and others")
-    parser.add_argument("--threshold", metavar="T", type=float, help="score at which it fires (the model's own)")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--threshold", metavar="T", type=float, help="score at which it fires (the model's own)")
+    where.add_argument("--budget", metavar="0.5/h", help="fire at the card's threshold for these false accepts")
     parser.add_argument("--json", dest="as_json", action="store_true", help="print one JSON object per file and line")
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; returns the exit status."""
     graph = Graph.load(options.model)
-    return 1 if detect_files(graph, options.files, threshold=options.threshold, as_json=options.as_json) else 0
+    threshold = resolve_threshold(graph.card, threshold=options.threshold, budget=options.budget)
+    return 1 if detect_files(graph, options.files, threshold=threshold, as_json=options.as_json) else 0
 
 
-def detect_files(graph: Graph, files: Sequence[Path], *, threshold: float | None, as_json: bool) -> int:
+def detect_files(graph: Graph, files: Sequence[Path], *, threshold: float, as_json: bool) -> int:
     """Print the detections in each file, as text or as one JSON object per line.
 
     A file that cannot be read is named on standard error, and the others are still done.

@@ -103,6 +103,16 @@ def test_detect_with_a_threshold_and_as_json(tiny_path: Path, tmp_path: Path, ca
     assert detection["end_s"] == pytest.approx(1.36)
 
 
+def test_detect_within_a_budget(tiny_path: Path, tmp_path: Path, capsys: Captured) -> None:
+    path = write_wav(tmp_path / "soft.wav", np.concatenate([tone(0.8, amplitude=5_000), silence(0.8)]))
+    assert main(["detect", str(tiny_path), str(path), "--budget", "0.5/h"]) == 0
+    assert "nothing heard" in capsys.readouterr().out
+    assert main(["detect", str(tiny_path), str(path), "--budget", "2/h"]) == 0
+    assert "beep  0.610" in capsys.readouterr().out
+    assert main(["detect", str(tiny_path), str(path), "--budget", "0.1/h"]) == 1
+    assert "its budgets or more: 0.5, 2" in capsys.readouterr().err
+
+
 def test_detect_hears_a_phrase_that_ends_with_the_file(tmp_path: Path, capsys: Captured) -> None:
     late = tiny_proto()
     for constant in late.graph.initializer:
@@ -211,7 +221,7 @@ def test_errors_are_one_line(arguments: list[str], capsys: Captured) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["listen"], "invalid choice: 'listen'"),
+        (["hear"], "invalid choice: 'hear'"),
         (["detect", "m.onnx"], "required: FILE"),
         (["detect", "m.onnx", "a.wav", "--threshold", "high"], "invalid float value: 'high'"),
         (["evaluate", "m.onnx"], "required: --positives, --negatives"),
