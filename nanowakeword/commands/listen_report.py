@@ -105,7 +105,7 @@ class Report:
         if self._as_json:
             self._print_json("overflow", overflows=overflows)
         else:
-            self._remark(f"{self._clock()}  audio was lost, {overflows} times so far: the machine is too slow or busy")
+            self._remark(f"{self._clock()}  audio was lost, the machine is too slow or busy; {overflows} so far")
 
     def show_meter(self, chunk: Samples, scores: Mapping[str, float], gate_score: float | None) -> None:
         """Level and scores, in place; nothing where there is no terminal."""
@@ -138,10 +138,13 @@ class Report:
             self._print_json("end", heard_s=round(heard_s, 3), **self._counts)
             return
         counts = self._counts
-        text = f"heard {heard_s:.1f} s: {counts['detections']} detections"
-        text += f", {counts['near_misses']} near misses" if counts["near_misses"] else ""
-        text += f", audio lost {counts['overflows']} times" if counts["overflows"] else ""
-        text += f", microphone lost {counts['microphone_lost']} times" if counts["microphone_lost"] else ""
+        text = f"heard {heard_s:.1f} s: {_count(counts['detections'], 'detection', 'detections')}"
+        for key, one, many in (
+            ("near_misses", "near miss", "near misses"),
+            ("overflows", "loss of audio", "losses of audio"),
+            ("microphone_lost", "loss of the microphone", "losses of the microphone"),
+        ):
+            text += f", {_count(counts[key], one, many)}" if counts[key] else ""
         self._remark(text)
 
     def clear(self) -> None:
@@ -165,6 +168,10 @@ class Report:
 
     def _clock(self) -> str:
         return datetime.now().astimezone().strftime("%H:%M:%S") if self._live else ""
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
 
 
 def _bar(share: float, width: int) -> str:
