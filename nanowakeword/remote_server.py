@@ -48,9 +48,9 @@ _TLS_FAILURES: Final = {
         "Connect by the name or address that the certificate was issued for",
     ),
     "WRONG_VERSION_NUMBER": ("it does not speak TLS", "Connect without ssl_ arguments, or start it with TLS"),
-    "CERTIFICATE_REQUIRED": ("it asks for a certificate of yours", "Give ssl_certfile and ssl_keyfile"),
-    "UNKNOWN_CA": ("it does not trust your certificate", "Give the ssl_certfile that its authority issued"),
 }
+# What gRPC says where the server hangs up: it does not say why to those whom it does not trust.
+_HANG_UPS: Final = ("Socket closed", "TSI_DATA_CORRUPTED", "Connection reset")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,6 +170,13 @@ class RemoteServer:
                     return RemoteError(
                         f"no secure connection to the server at {self.address}: {meaning}", got=details, hint=hint
                     )
+            if any(sign in details for sign in _HANG_UPS):
+                hint = (
+                    "It may ask for a certificate of yours, and trust its issuer: ssl_certfile, ssl_keyfile"
+                    if self.tls
+                    else "It may expect TLS: give ssl_ca_certs"
+                )
+                return RemoteError(f"the server at {self.address} hangs up at once", got=details, hint=hint)
             return RemoteError(
                 f"cannot reach a server at {self.address}",
                 got=details,
