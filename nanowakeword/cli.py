@@ -40,6 +40,7 @@ COMMANDS: Final = {
     "bench": Command("nanowakeword.commands.bench", "measure what a model costs on this machine"),
     "completion": Command("nanowakeword.commands.completion", "tab completion for a shell"),
     "detect": Command("nanowakeword.commands.detect", "run a model on recordings"),
+    "enrol": Command("nanowakeword.commands.enrol", "learn the owner's voice"),
     "evaluate": Command("nanowakeword.commands.evaluate", "measure misses and false accepts"),
     "listen": Command("nanowakeword.commands.listen", "listen to a microphone"),
 }
