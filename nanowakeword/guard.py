@@ -94,5 +94,7 @@ def plan_guard(
     from nanowakeword.owner import OwnerVerifier
 
     graphs = {name: item if isinstance(item, Graph) else item.source for name, item in models.items()}
-    verifiers = {name: OwnerVerifier.load(path, graphs[name]) for name, path in owner.items()}
+    verifiers = {
+        name: OwnerVerifier.load(path, graphs[name], phrase=models[name].card.phrase) for name, path in owner.items()
+    }
     return lambda: OwnerGuard(verifiers)
