@@ -207,7 +207,7 @@ def test_feeding_does_not_wait_for_a_server_that_is_away(models: list[Path], fea
         with RemoteScorer(address, features=Graph.load(models[0]) if features else None) as scorer:
             assert not scorer.wait_answered(10.0)
             assert re.match(rf"cannot reach a server at {address}; got .*refused", str(scorer.error))
-            assert longest_feed_s(scorer, seconds=2.0) < 0.005
+            assert longest_feed_s(scorer, seconds=1.0) < 0.005
             assert scorer.feed(NO_HOPS) == []
             assert scorer.cards == {}
 
@@ -330,7 +330,7 @@ def test_pauses_grow_between_tries() -> None:
         listener.listen()
         listener.settimeout(10.0)
         with RemoteScorer(f"127.0.0.1:{listener.getsockname()[1]}", timeout_s=0.2):
-            while len(tries) < 4:
+            while len(tries) < 3:
                 connection, _ = listener.accept()
                 tries.append(time.monotonic())
                 connection.close()
@@ -343,7 +343,7 @@ def test_pauses_grow_between_tries() -> None:
                 listener.settimeout(10.0)
     pauses = np.diff(tries)
     assert 0.25 <= pauses[0] < 1.0
-    assert pauses[2] > 1.0
+    assert pauses[1] > 0.5
 
 
 def test_what_the_server_lacks_is_told(server: ServerProcess, models: list[Path], tmp_path: Path) -> None:
