@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,11 +16,13 @@ from typing import IO, Any
 import numpy as np
 import pytest
 
+from nanowakeword.audio import read_audio
 from nanowakeword.cli import main
 from nanowakeword.commands.listen_report import Report
 from nanowakeword.microphone import MicrophoneEvent
 from nanowakeword.results import Detection
 from tests.nanowakeword.audio_files import write_wav
+from tests.nanowakeword.played_device import PlayedLibrary, device
 from tests.nanowakeword.virtual_microphone import DEVICE, virtual_microphone
 from tests.tiny_model import silence, tiny_card, tone, write_tiny_model
 
@@ -171,6 +174,8 @@ def test_the_meter_is_one_line_that_events_push_away(monkeypatch: pytest.MonkeyP
     assert len(first.strip()) <= 71
     report.show_meter(silence(0.08), {"m": 0.0}, 0.0)
     assert terminal.getvalue()[len(first) :].count("0.500") == 1  # held, so that it can be seen
+    report.show_meter(silence(0.08), {"m": 0.75}, 0.0)
+    assert terminal.getvalue().rstrip().endswith("0.750")
     report.show_detection(Detection(phrase="beep", score=0.5, start_s=1.0, end_s=1.08, model="m"))
     assert re.search(r"\r {60,71}\r\d\d:\d\d:\d\d  beep  0\.500\n$", terminal.getvalue())
     report.show_microphone(MicrophoneEvent(kind="lost", device="USB", away_s=0.0))
@@ -213,6 +218,33 @@ def test_remarks(capsys: Captured) -> None:
             assert back.endswith("  microphone is back after 3.2 s")
             assert overflow.endswith("  audio was lost, the machine is too slow or busy; 2 so far")
             assert end == "heard 1.0 s: 0 detections, 2 losses of audio, 1 loss of the microphone"
+
+
+def test_a_recording_holds_nothing_of_after_a_gap(
+    tiny_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    library = PlayedLibrary(device(0, "mic"))
+    monkeypatch.setattr("nanowakeword.microphone.load_sound_library", lambda: library)
+
+    def play() -> None:
+        while not library.streams:
+            time.sleep(0.01)
+        for _ in range(10):
+            library.streams[0].give(tone(0.08))
+        library.streams[0].active = False
+        while len(library.streams) < 2:
+            time.sleep(0.01)
+        for _ in range(20):
+            library.streams[1].give(np.full(1_280, 7, np.int16))
+
+    player = threading.Thread(target=play)
+    player.start()
+    assert listen(tiny_path, "--seconds", "1.5", "--record-misses", tmp_path / "kept", "--json") == 0
+    player.join()
+    seen = [event["event"] for event in events(capsys.readouterr().out)]
+    assert seen == ["listening", "detection", "microphone_lost", "microphone_back", "kept", "end"]
+    (kept,) = (tmp_path / "kept").glob("*.wav")
+    np.testing.assert_array_equal(read_audio(kept), tone(0.8))
 
 
 def read_until(stream: IO[str], wanted: str) -> list[dict[str, Any]]:

@@ -185,7 +185,8 @@ def test_a_microphone_that_is_unplugged_is_waited_for() -> None:
         for _ in range(4):
             assert len(microphone.read()) == 0
         assert [event.kind for event in events] == ["lost"]
-        library.present.insert(0, device(1, "USB mic"))  # with another number
+        # With another number; its own went to another device.
+        library.present[:] = [device(1, "USB mic"), device(4, "USB mic 2")]
         until(lambda: len(microphone.read()) == 0 and len(events) == 2)
         assert events[1].kind == "back"
         assert events[1].device == "USB mic"

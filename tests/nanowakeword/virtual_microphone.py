@@ -16,13 +16,13 @@ from typing import Final
 import pytest
 
 from nanowakeword.arrays import Samples
+from nanowakeword.errors import DependencyError
+from nanowakeword.soundcards import load_sound_library
 
 __all__ = ["DEVICE", "VirtualMicrophone", "virtual_microphone"]
 
 DEVICE: Final = "wake_mic"
 _ALSA_MAIN: Final = Path("/usr/share/alsa/alsa.conf")
-# The null sink renders as far ahead as its readers let it, up to 2 s; a player that asks for little keeps it short.
-_LATENCY: Final = "--latency-msec=40"
 _ALSA: Final = f"""
 pcm.{DEVICE} {{
     type pulse
@@ -33,11 +33,7 @@ pcm.{DEVICE} {{
 
 
 class VirtualMicrophone:
-    """Plugged in from the beginning.
-
-    Attributes:
-        silence: the process that keeps the sink running.
-    """
+    """Plugged in from the beginning; silent unless played into."""
 
     def __init__(self, folder: Path, daemon: subprocess.Popen[bytes]) -> None:
         self._folder = folder
@@ -45,11 +41,11 @@ class VirtualMicrophone:
         self._players: list[subprocess.Popen[bytes]] = []
         self._module = ""
 
-    def plug(self, *, rate_hz: int = 16_000, channels: int = 1) -> None:
+    def plug(self) -> None:
         """Plug it in."""
-        settings = [f"rate={rate_hz}", f"channels={channels}", "format=s16le", "sink_name=wake"]
+        # Without the last, it renders 2 s ahead, and what is played is recorded that much later.
+        settings = ["rate=16000", "channels=1", "format=s16le", "sink_name=wake", "norewinds=1"]
         self._module = self._control("load-module", "module-null-sink", *settings)
-        self._start_player(Path("/dev/zero"))
 
     def unplug(self) -> None:
         """Pull it out while it records."""
@@ -60,20 +56,17 @@ class VirtualMicrophone:
         """Speak int16 ``[n]`` at 16 kHz into it; returns at once."""
         path = self._folder / f"{len(self._players)}_{time.monotonic_ns()}.raw"
         path.write_bytes(samples.astype("<i2").tobytes())
-        self._start_player(path)
+        form = ["--raw", "--rate=16000", "--channels=1", "--format=s16le", "--device=wake", "--latency-msec=40"]
+        with path.open("rb") as file:
+            self._players.append(
+                subprocess.Popen(["pacat", *form], stdin=file, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            )
 
     def close(self) -> None:
         """End all that was started."""
         self._end_players()
         self._daemon.terminate()
         self._daemon.wait(10)
-
-    def _start_player(self, path: Path) -> None:
-        form = ["--raw", "--rate=16000", "--channels=1", "--format=s16le", "--device=wake", _LATENCY]
-        with path.open("rb") as file:
-            self._players.append(
-                subprocess.Popen(["pacat", *form], stdin=file, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            )
 
     def _end_players(self) -> None:
         for player in self._players:
@@ -116,10 +109,11 @@ def virtual_microphone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     microphone = VirtualMicrophone(folder, daemon)
     try:
         deadline = time.monotonic() + 10
-        while not socket.exists():
+        # The socket is there before anybody answers on it.
+        while not socket.exists() or subprocess.run(["pactl", "info"], capture_output=True, timeout=20).returncode:
             if daemon.poll() is not None or time.monotonic() > deadline:
                 pytest.skip(f"no virtual microphone: pulseaudio does not run here (status {daemon.poll()})")
-            time.sleep(0.02)
+            time.sleep(0.05)
         microphone.plug()
         yield microphone
     finally:
@@ -131,4 +125,7 @@ def _skip_where_it_cannot_be() -> None:
         pytest.skip(f"no virtual microphone: {', '.join(missing)} not found (apt install pulseaudio pulseaudio-utils)")
     if not any(Path("/usr/lib").glob("*/alsa-lib/libasound_module_pcm_pulse.so")) or not _ALSA_MAIN.is_file():
         pytest.skip("no virtual microphone: ALSA cannot reach PulseAudio (apt install libasound2-plugins)")
-    pytest.importorskip("sounddevice", exc_type=ImportError, reason="no virtual microphone: sounddevice is missing")
+    try:
+        load_sound_library()
+    except DependencyError as error:
+        pytest.skip(f"no virtual microphone: {error}")
