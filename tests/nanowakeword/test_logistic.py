@@ -47,3 +47,17 @@ def test_classes_far_apart_do_not_overflow() -> None:
     log_odds = (x @ x.T + 1.0) @ alpha
     assert (log_odds[:5] > 0).all()
     assert (log_odds[5:] < 0).all()
+
+
+@pytest.mark.parametrize("seed", [176, 180, 231, 247, 274])
+def test_a_step_that_leads_away_is_shortened(seed: int) -> None:
+    """Examples with heavy tails, for which Newton's method alone runs off to losses of 1e10 and more."""
+    random = np.random.default_rng(seed)
+    n, d = int(random.integers(2, 30)), int(random.integers(1, 5))
+    examples = random.standard_t(1.2, size=(n, d))
+    positive = np.arange(n) < max(1, n // 3)
+    weight = random.uniform(0.01, 50, n) ** 2
+    penalty = 10 ** random.uniform(-4, 0)
+    kernel = examples @ examples.T + 1.0
+    log_odds = kernel @ fit_logistic(kernel, positive, weight, penalty=penalty)
+    assert weight @ np.logaddexp(0.0, np.where(positive, -log_odds, log_odds)) < weight.sum() * np.log(2.0)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from nanowakeword.arrays import Samples
 from nanowakeword.errors import AudioError, ConfigError, ModelError, StorageError
 from nanowakeword.graph import Graph
+from nanowakeword.logistic import Doubles
 from nanowakeword.owner import OwnerVerifier
-from nanowakeword.owner_file import read_owner_file
 from nanowakeword.timing import HOP_SAMPLES
-from nanowakeword.voiceprint import find_phrase, hop_scores
+from nanowakeword.voiceprint import find_phrase, hop_scores, utterance
 from tests.tiny_model import silence, tiny_card, tone, write_tiny_model
 
 
@@ -33,6 +33,15 @@ def heard(graph: Graph, clip: Samples) -> Samples:
     hop = find_phrase(hop_scores(graph, clip), threshold=graph.card.threshold)
     assert hop is not None
     return clip[: (hop + 1) * HOP_SAMPLES]
+
+
+def prints(graph: Graph, clips: Sequence[Samples]) -> list[Doubles]:
+    """Voiceprints of recordings of the phrase."""
+    return [utterance(graph, clip, len(heard(graph, clip)) // HOP_SAMPLES - 1) for clip in clips]
+
+
+def log_odds(verifier: OwnerVerifier, row: Doubles) -> float:
+    return float(row @ verifier.weights + verifier.bias)
 
 
 OWNER = [beep(seed, hiss=2_500 + 60 * seed) for seed in range(6)]
@@ -63,6 +72,10 @@ def test_the_owner_passes_and_others_do_not(verifier: OwnerVerifier) -> None:
 def test_recordings_left_out_pass_too(verifier: OwnerVerifier) -> None:
     assert len(verifier.left_out) == len(OWNER)
     assert min(verifier.left_out) >= verifier.threshold
+    # They are judged by verifiers that do not know them, and so are less sure.
+    known = [np.mean([log_odds(verifier, row) for row in rows]) for rows in prints(verifier.graph, OWNER)]
+    left_out = np.array(verifier.left_out)
+    assert np.log(left_out / (1 - left_out))[0] < known[0] - 0.1
     assert verifier.speakers == len(OTHERS)
 
 
@@ -105,10 +118,27 @@ def test_audio_that_cannot_be_scored(verifier: OwnerVerifier) -> None:
         verifier.score(np.zeros(10, np.float32))
 
 
-def test_recordings_past_the_bounds_are_thinned_out(tiny: Graph) -> None:
-    verifier = OwnerVerifier.enrol(tiny, OWNER[:3], [OTHERS[i % 6] for i in range(70)])
-    assert verifier.speakers == 70
-    assert np.isfinite(verifier.weights).all()
+def test_recordings_past_the_bounds_are_thinned_out_evenly(tiny: Graph) -> None:
+    owner, speakers = prints(tiny, OWNER), prints(tiny, OTHERS)
+    many = [speakers[index % 6] + index for index in range(119)]
+    one = OwnerVerifier.learn(tiny, owner=owner, speakers=many, others=[])
+    other = OwnerVerifier.learn(tiny, owner=owner, speakers=[*many[:-1:2], many[-1]], others=[])
+    np.testing.assert_array_equal(one.weights, other.weights)
+
+
+def test_the_owner_counts_as_much_as_all_others(tiny: Graph) -> None:
+    owner, speakers = prints(tiny, OWNER), prints(tiny, OTHERS)[:3]
+    one = OwnerVerifier.learn(tiny, owner=owner, speakers=speakers, others=[])
+    swapped = OwnerVerifier.learn(tiny, owner=speakers, speakers=owner, others=[])
+    np.testing.assert_allclose(one.weights, -swapped.weights, rtol=1e-4)
+    assert one.bias == pytest.approx(-swapped.bias, rel=1e-4)
+
+
+def test_where_the_features_have_their_zero_changes_nothing(tiny: Graph) -> None:
+    owner, speakers = prints(tiny, OWNER), prints(tiny, OTHERS)
+    one = OwnerVerifier.learn(tiny, owner=owner, speakers=speakers, others=[])
+    far = OwnerVerifier.learn(tiny, owner=[p + 1e4 for p in owner], speakers=[p + 1e4 for p in speakers], others=[])
+    assert log_odds(far, owner[0][0] + 1e4) == pytest.approx(log_odds(one, owner[0][0]), abs=0.01)
 
 
 @pytest.mark.parametrize(
@@ -215,11 +245,12 @@ def test_files_that_are_not_there(tmp_path: Path, tiny: Graph) -> None:
         OwnerVerifier.load(tmp_path, tiny)
 
 
-def test_no_more_of_a_file_is_read_than_its_bound(tmp_path: Path) -> None:
-    with (tmp_path / "sparse").open("wb") as file:
-        file.truncate(1 << 40)
+def test_no_more_of_a_file_is_read_than_its_bound(saved: Path, tiny: Graph) -> None:
+    OwnerVerifier.load(saved, tiny)
+    with saved.open("a") as file:
+        file.write(" " * (1 << 20))
     with pytest.raises(ModelError, match="no owner's verifier"):
-        read_owner_file(tmp_path / "sparse")
+        OwnerVerifier.load(saved, tiny)
 
 
 json_values = st.recursive(
