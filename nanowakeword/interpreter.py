@@ -17,17 +17,17 @@ from typing import Any, Final, Self
 
 import numpy as np
 
-from nanowakeword.arrays import Floats, Samples
+from nanowakeword.arrays import Samples
 from nanowakeword.audio import check_chunk, read_audio
 from nanowakeword.card import ModelCard
 from nanowakeword.chain import Chain, plan_chain
 from nanowakeword.errors import ConfigError, RemoteError
 from nanowakeword.guard import OwnerGuard, plan_guard
+from nanowakeword.hearing import Hearing
 from nanowakeword.listening import Listener, print_detection
-from nanowakeword.postfilter import PostFilter, check_threshold
-from nanowakeword.results import Detection, DetectionResult
+from nanowakeword.postfilter import check_threshold
+from nanowakeword.results import DetectionResult
 from nanowakeword.rules import PerModel, Rules, make_rules
-from nanowakeword.stream import HopBuffer, to_detection
 from nanowakeword.timing import HOP_SAMPLES
 
 __all__ = ["NanoInterpreter"]
@@ -52,8 +52,7 @@ class NanoInterpreter:
         self._make_chain = make_chain
         self._make_guard = make_guard
         self._budget = budget
-        self._chain = make_chain()
-        self._guard = make_guard()
+        self._hearing = Hearing(make_chain(), make_guard())
         self._rules = make_rules(self.cards, default_budget=budget)
         self._listener: Listener | None = None
         self.reset()
@@ -140,20 +139,15 @@ class NanoInterpreter:
 
     def reset(self) -> None:
         """Start a new stream, as after long silence: nothing that was heard before has any effect."""
-        self._buffer = HopBuffer()
-        self._chain.reset()
-        if self._guard is not None:
-            self._guard.reset()
-        self._filters: dict[str, PostFilter] = {}
-        self._raw_scores = dict.fromkeys(self.cards, 0.0)
-        self._result = DetectionResult(scores=self._raw_scores)
+        self._hearing.reset()
+        self._result = DetectionResult(scores=self._hearing.raw_scores)
 
     def close(self) -> None:
         """Stop listening and drop the connection to the server, where there is one. Harmless otherwise."""
         try:
             self.stop()
         finally:
-            self._chain.close()
+            self._hearing.chain.close()
 
     def __enter__(self) -> Self:
         return self
@@ -196,7 +190,6 @@ class NanoInterpreter:
             AudioError: the audio is not int16 or not mono.
             ConfigError: an argument is out of range or names a model that is not loaded.
         """
-        check_chunk(chunk)
         given = not (patience is threshold is debounce_time is budget is smoothing is rearm_below is None)
         withhold = given and not (patience is debounce_time is smoothing is rearm_below is None)
 
@@ -216,41 +209,7 @@ class NanoInterpreter:
                 self._rules = make_rules(self.cards, default_budget=self._budget)
             return self._rules
 
-        rules = rules_now()  # before the audio is taken: what is wrong costs none of it
-        chain = self._chain
-        hops = self._buffer.take(chunk)
-        if chain.denoiser is not None:
-            hops = chain.denoiser.feed(hops)
-        if self._guard is not None:
-            self._guard.hear(hops)
-        raw_scores = dict.fromkeys(self.cards, 0.0)
-        scores = dict(raw_scores) if withhold else raw_scores
-        detections = list[Detection]()
-        for judged in chain.scorer.feed(hops):
-            for name, values in judged.scores.items():
-                if name not in rules:
-                    rules = rules_now()
-                raw_scores[name] = max(raw_scores.get(name, 0.0), _highest(values))
-                found = self._detect(name, judged.first_hop, values, rules[name])
-                if withhold:
-                    limit = rules[name].threshold
-                    low = (value for value in values.tolist() if value < limit)
-                    scores[name] = max(scores.get(name, 0.0), *low, *(item.score for item in found), 0.0)
-                detections += found
-        refused: list[Detection] = []
-        if detections:
-            detections.sort(key=lambda detection: detection.end_s)
-            if self._guard is not None:
-                detections, refused = self._guard.judge(detections)
-        self._raw_scores = raw_scores
-        self._result = DetectionResult(
-            scores=scores,
-            detections=tuple(detections),
-            refused=tuple(refused),
-            gate_score=0.0 if chain.gate is None else chain.gate.score,
-            gate_name=None if chain.gate is None else chain.gate.name,
-            remote_error=None if chain.remote is None else chain.remote.error,
-        )
+        self._result = self._hearing.hear(check_chunk(chunk), rules_now, withhold=withhold)
         return self._result
 
     def predict_clip(self, clip: str | Path | Samples, **filters: Any) -> list[DetectionResult]:
@@ -362,12 +321,12 @@ class NanoInterpreter:
     @property
     def raw_scores(self) -> dict[str, float]:
         """Highest score of each model in the last `predict`, before the caller's own filters."""
-        return dict(self._raw_scores)
+        return dict(self._hearing.raw_scores)
 
     @property
     def info(self) -> dict[str, Any]:
         """What is loaded and what was heard last, for logs and status pages."""
-        chain = self._chain
+        chain = self._hearing.chain
         return {
             "loaded_models": list(self.cards),
             "phrases": {name: card.phrase for name, card in self.cards.items()},
@@ -386,32 +345,19 @@ class NanoInterpreter:
     @property
     def cards(self) -> Mapping[str, ModelCard]:
         """Model cards by model name; a server's once it has told its models."""
-        return self._chain.scorer.cards
+        return self._hearing.cards
 
     def __repr__(self) -> str:
-        gate = "" if self._chain.gate is None else f" behind {self._chain.gate.name}"
+        gate = f" behind {chain.gate.name}" if (chain := self._hearing.chain).gate else ""
         return f"NanoInterpreter({', '.join(self.cards) or 'not connected'}{gate})"
 
     def _predict_now(self, hop: Samples, filters: dict[str, Any]) -> DetectionResult:
         """As `predict`, but what a server has to say is waited for."""
         result = self.predict(hop, **filters)
-        if (remote := self._chain.remote) is None:
+        if (remote := self._hearing.chain.remote) is None:
             return result
         if not (remote.wait_answered(_CLIP_TIMEOUT_S) and remote.wait_judged(_CLIP_TIMEOUT_S)):
             raise remote.error or RemoteError("the server does not answer", expected=f"within {_CLIP_TIMEOUT_S:g} s")
         late = self.predict(_NO_AUDIO, **filters)
         scores = {name: max(score, result.get(name)) for name, score in late.scores.items()}
         return replace(result, scores=scores, detections=result.detections + late.detections)
-
-    def _detect(self, name: str, first_hop: int, scores: Floats, rules: Rules) -> list[Detection]:
-        """What one model's scores say."""
-        if (postfilter := self._filters.get(name)) is None:
-            postfilter = self._filters[name] = PostFilter()
-        if postfilter.hops != first_hop:
-            postfilter.skip(first_hop - postfilter.hops)
-        events = postfilter.push(scores, **rules._asdict())
-        return [to_detection(event, card=self.cards[name], patience=rules.patience) for event in events]
-
-
-def _highest(scores: Floats) -> float:
-    return float(scores.item() if len(scores) == 1 else scores.max())

@@ -69,7 +69,7 @@ def listen(arguments: dict[str, Any], recording: Samples, *, chunk: int, **filte
     """Feed a recording to the end, as fast as the server follows."""
     found: list[Detection] = []
     with NanoInterpreter.load_model(**arguments) as interpreter:
-        remote = interpreter._chain.remote
+        remote = interpreter._hearing.chain.remote
         if remote is not None:
             assert remote.wait_answered(10.0), remote.error
         for start in range(0, len(recording), chunk):
