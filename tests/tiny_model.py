@@ -134,7 +134,7 @@ def tiny_proto(card: dict[str, Any] | None = None) -> ModelProto:
 
 def tiny_head_proto(card: dict[str, Any] | None = None) -> ModelProto:
     """The model's heads alone: the amplitude, first column of its features, averaged as the model does."""
-    constants = {
+    constants: dict[str, npt.NDArray[Any]] = {
         "first": np.array(0, np.int64),
         "window": np.full((1, 1, SETTLING_HOPS), 1 / SETTLING_HOPS, np.float32),
         "channel": np.array([1], np.int64),
