@@ -202,7 +202,7 @@ def test_the_file_at_fault_is_named_whatever_its_role(tmp_path: Path, role: str,
         bad.write_bytes(good.read_bytes()[:5_000])
     elif fault == "folder":
         bad.mkdir()
-    paths = {"model": bad, "one of several": [good, bad], "gate": good}
+    paths: dict[str, Any] = {"model": bad, "one of several": [good, bad], "gate": good}
     with pytest.raises(ModelError, match=re.escape(str(bad))):
         NanoInterpreter.load_model(paths[role], gate_model=bad if role == "gate" else None)
 

@@ -66,7 +66,8 @@ def test_files_complete_to_files_and_folders_to_folders(script: Path, folder: Pa
     everything = {"beep.onnx", "two words.wav", "recordings"}
     assert press_tab(script, folder, "detect", "") == everything
     assert press_tab(script, folder, "detect", "beep.onnx", "tw") == {"two words.wav"}
-    assert press_tab(script, folder, "--info", "") == everything
+    for option in ("--info", "--config", "--model"):
+        assert press_tab(script, folder, option, "") == everything
     assert press_tab(script, folder, "evaluate", "beep.onnx", "--positives", "") == {"recordings"}
 
 
