@@ -5,8 +5,9 @@ https://github.com/snakers4/silero-vad
 It judges frames of 512 samples, 32 ms; a hop of 1,280 samples completes two of them or three, in turn. What remains
 waits for the next hop, so that the last 16 ms of every other hop are judged one hop, 80 ms, later.
 
-It opens for speech and stays closed for noise and music, better than the energy gate can, at a price: a small wake word
-model costs less than this does. Put it in front of a model to be deaf to what is not speech, not to save power.
+It opens for speech and stays closed for noise and most music, as the energy gate cannot, at a price: 2.3 ms per 80 ms
+of audio where a detector takes 0.4 ms and the energy gate 0.01, in four threads of the package's own. Put it in front
+of a model to be deaf to what is not speech, not to save power.
 """
 
 from __future__ import annotations
