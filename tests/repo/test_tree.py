@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -56,20 +54,3 @@ def test_ci_runs_the_readmes_command() -> None:
     script = CHECKOUT / ".ci" / "run"
     assert script.read_text("utf-8").splitlines()[-1] == "exec make test"
     assert script.stat().st_mode & 0o111
-
-
-def test_the_wheel_holds_the_runtime_only(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pip", "wheel", "-qq", "--no-deps", "--wheel-dir", str(tmp_path), str(CHECKOUT)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0 and "No matching distribution found for hatchling" in done.stderr:
-        pytest.skip("pip cannot fetch the build back end here")
-    assert done.returncode == 0, done.stderr
-    (wheel,) = tmp_path.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        names = archive.namelist()
-    top = {name.partition("/")[0] for name in names}
-    assert {name for name in top if not name.endswith(".dist-info")} == {"nanowakeword"}
-    assert "nanowakeword/py.typed" in names
-    assert not [name for name in names if not re.search(r"\.(py|pyi|typed)$|\.dist-info/", name)]
-    packed = {name for name in names if name.startswith("nanowakeword/") and name.endswith(".py")}
-    assert packed == {path.relative_to(CHECKOUT).as_posix() for path in (CHECKOUT / "nanowakeword").rglob("*.py")}
