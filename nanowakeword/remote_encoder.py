@@ -24,8 +24,8 @@ def front_ends(card: ModelCard) -> list[str]:
     and so equals no newer one.
     """
     found = []
-    for row in card.content.get("frontends") or ():
-        name, fingerprint = row.get("name", ""), row.get("fingerprint")
+    for row in card.content.get("frontends", ()):
+        name, fingerprint = (row.get("name", ""), row.get("fingerprint")) if isinstance(row, dict) else ("", None)
         found.append(f"{name}:{fingerprint}" if fingerprint else str(name))
     return found
 

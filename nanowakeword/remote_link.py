@@ -10,7 +10,7 @@ import random
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -21,6 +21,7 @@ from nanowakeword.errors import NanoWakewordError, RemoteError
 from nanowakeword.graph import Graph
 from nanowakeword.remote_call import DetectCall
 from nanowakeword.remote_encoder import AudioEncoder, FeatureEncoder, front_ends
+from nanowakeword.remote_models import match_models
 from nanowakeword.remote_server import RemoteServer, import_grpc
 from nanowakeword.scorer import Judged
 from nanowakeword.timing import HOP_S, HOP_SAMPLES
@@ -185,43 +186,10 @@ class RemoteLink:
             if self._stopping:
                 asked.cancel()
         found = self._server.read_models(asked, timeout_s=self._timeout_s)
-        by_name = {info.name: info for info in found}
-        wanted = self._models or tuple(info.name for info in found if info.is_default)
-        if not wanted or any(name not in by_name for name in wanted):
-            raise RemoteError(
-                f"the server at {self._server.address} lacks a model",
-                got=", ".join(by_name) or "none",
-                expected=", ".join(wanted) or "a default model",
-                hint="Ask for a model that this server has",
-            )
-        for name in wanted:
-            self._check_pipeline(by_name[name])
-        cards = {name: _read_card(by_name[name], self._server.address) for name in wanted}
+        cards = match_models(found, wanted=self._models, features=self._features, address=self._server.address)
         with self._changed:
             self.cards, self.error = cards, None
             self._changed.notify_all()
-
-    def _check_pipeline(self, info: pb.ModelInfo) -> None:
-        offered = list(info.pipelines) or [self._pb.PIPELINE_FULL]  # a server from before there was a choice
-        if self._pipeline not in offered:
-            raise RemoteError(
-                f"the server at {self._server.address} does not serve model {info.name!r} this way",
-                got=", ".join(map(self._pb.Pipeline.Name, offered)),
-                expected=self._pb.Pipeline.Name(self._pipeline),
-                hint=f"Put {info.name}_head.onnx beside its {info.name}.onnx" if self._features else None,
-            )
-        if self._features is None:
-            return
-        here = (front_ends(self._features.card), self._features.frames_per_hop, self._features.n_features)
-        there = (list(info.features.front_ends), info.features.rows_per_hop, info.features.width)
-        if here != there:
-            raise RemoteError(
-                f"model {self._features.card.name!r} makes other features than model {info.name!r} of the server at "
-                f"{self._server.address} takes",
-                got=_shown(*here),
-                expected=_shown(*there),
-                hint="Use a model that was made with the same front ends",
-            )
 
     def _serve(self, channel: Any) -> None:
         while True:
@@ -321,13 +289,3 @@ class RemoteLink:
         if answers:
             self._changed.notify_all()
         return bool(answers)
-
-
-def _read_card(info: pb.ModelInfo, address: str) -> ModelCard:
-    """A model's card, with the name and the threshold that the server gives it."""
-    card = ModelCard.from_json(info.card_json, source=f"model {info.name!r} of the server at {address}")
-    return replace(card, name=info.name, threshold=info.threshold)
-
-
-def _shown(names: Sequence[str], rows: int, width: int) -> str:
-    return f"{' + '.join(names) or 'front ends without a name'} ({rows} x {width} values per hop)"

@@ -119,13 +119,13 @@ class RemoteServer:
         """A new ``grpc.Channel``, which connects when it is first used.
 
         Raises:
-            ConfigError: a certificate or key has become unreadable since.
+            ConfigError: a file that was usable has become unusable.
             DependencyError: the extra ``remote`` is not installed.
         """
         grpc, _, _ = import_grpc()
         if not self.tls:
             return grpc.insecure_channel(self.address, options=_CHANNEL_OPTIONS)
-        # Read now and not once: certificates are renewed while a program runs.
+        self._check_files()  # again: certificates are renewed while a program runs
         credentials = grpc.ssl_channel_credentials(
             root_certificates=_read(self.ssl_ca_certs),
             private_key=_read(self.ssl_keyfile),
@@ -206,7 +206,7 @@ class RemoteServer:
         """Find out now, and by name, what gRPC would report as a failed handshake."""
         import ssl
 
-        context = ssl.create_default_context()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         for name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile"):
             path = getattr(self, name)
             try:

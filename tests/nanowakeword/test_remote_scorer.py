@@ -125,6 +125,10 @@ def test_reset_begins_anew_and_forgets(server: ServerProcess) -> None:
             scorer.reset()
             scorer.feed(silence(0.16))
             assert spread(settle(scorer)) == {0: 0.0, 1: 0.0}
+        scorer.feed(tone(0.4))
+        scorer.wait_judged(10.0)  # all of it has come
+        scorer.reset()
+        assert scorer.feed(NO_HOPS) == []
 
 
 def test_more_than_may_wait_is_skipped(server: ServerProcess, models: list[Path]) -> None:

@@ -152,6 +152,22 @@ def test_mutual_tls(authority: Authority, stranger: Authority, model: Path) -> N
             RemoteStream(address)
 
 
+def test_certificates_may_be_renewed_and_lost(
+    authority: Authority, stranger: Authority, folder: Path, model: Path
+) -> None:
+    trusted = folder / "trusted.pem"
+    trusted.write_bytes(stranger.path.read_bytes())
+    with (
+        peer(obliging, model, credentials=tls(authority.issue("server"))) as address,
+        RemoteScorer(address, ssl_ca_certs=trusted) as scorer,
+    ):
+        assert not scorer.wait_answered(10.0)
+        trusted.unlink()
+        wait_for(lambda: "cannot read ssl_ca_certs" in str(scorer.error))
+        trusted.write_bytes(authority.path.read_bytes())
+        wait_for(lambda: scorer.error is None)
+
+
 REFUSED = {
     "stranger": ("its certificate is not trusted", "ssl_ca_certs"),
     "expired": ("its certificate is not trusted", "expired"),

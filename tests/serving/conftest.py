@@ -12,14 +12,15 @@ import pytest
 
 from nanowakeword.graph import Graph
 from tests.serving.running import LoopThread, RunningServer
-from tests.tiny_model import silence, tiny_card, tone, write_tiny_model
+from tests.tiny_model import silence, tiny_card, tone, write_tiny_head, write_tiny_model
 
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Two models that hear the same tone: ``beep`` fires at 0.75, ``boop`` at 0.4."""
+    """Two models that hear the same tone: ``beep``, with its head file, fires at 0.75, ``boop`` at 0.4."""
     folder = tmp_path_factory.mktemp("models")
     boop = tiny_card(name="boop", phrase="boop", threshold=0.4, thresholds=[], receptive_field_samples=None)
+    write_tiny_head(folder / "beep.onnx")
     return [write_tiny_model(folder / "beep.onnx"), write_tiny_model(folder / "boop.onnx", boop)]
 
 

@@ -122,6 +122,7 @@ BAD = {
     "unknown flag": (["--model", "m", "--nonsense"], "unrecognized arguments: --nonsense"),
     "port text": (["--model", "m", "--port", "http"], "invalid int value: 'http'"),
     "port range": (["--model", "m", "--port", "70000"], "bad port; got 70000"),
+    "pipeline": (["--model", "m", "--pipeline", "half"], "argument --pipeline: invalid choice: 'half'"),
     "threshold": (["--model", "m", "--threshold", "1.5"], "bad threshold; got 1.5"),
     "threshold nan": (["--model", "m", "--threshold", "nan"], "bad threshold; got nan"),
     "threads": (["--model", "m", "--threads", "0"], "bad number of threads"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import grpc
@@ -24,26 +24,17 @@ from serving.errors import ProtocolError
 from serving.models import load_model
 from serving.readers import FeatureReader
 from serving.verifier import VerifierStream
-from tests.serving.running import LoopThread, RunningServer, audio, pieces, wait_for
+from tests.serving.running import RunningServer, audio, pieces, wait_for
 from tests.tiny_model import tiny_card, tiny_head_proto, write_tiny_head, write_tiny_model
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 ONE_HOP: Floats = np.zeros((1, 2), np.float32)
 
 
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model with its head file beside it."""
-    path = write_tiny_model(tmp_path_factory.mktemp("pair") / "beep.onnx")
-    write_tiny_head(path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def both(loop: LoopThread, pair: Path, models: list[Path]) -> Iterator[RunningServer]:
-    """``beep`` takes audio and features, ``boop`` audio only."""
-    with RunningServer(loop, models=(pair, models[1]), threads=2) as running:
-        yield running
+@pytest.fixture
+def pair(models: list[Path]) -> Path:
+    """A model with its head file beside it; ``boop``, on the same server, has none."""
+    return models[0]
 
 
 def config(
@@ -73,10 +64,10 @@ def features_of(path: Path, recording: Samples) -> Floats:
 
 
 @pytest.mark.parametrize("step", [1, 7, 1_000])
-def test_the_heads_hear_what_the_model_hears(both: RunningServer, pair: Path, recording: Samples, step: int) -> None:
+def test_the_heads_hear_what_the_model_hears(server: RunningServer, pair: Path, recording: Samples, step: int) -> None:
     values = features_of(pair, recording)
-    answers = both.talk([config(), *(features(values[at : at + step]) for at in range(0, len(values), step))])
-    expected = both.talk([config(pipeline=pb.PIPELINE_FULL), *map(audio, pieces(recording, 8_000))])
+    answers = server.talk([config(), *(features(values[at : at + step]) for at in range(0, len(values), step))])
+    expected = server.talk([config(pipeline=pb.PIPELINE_FULL), *map(audio, pieces(recording, 8_000))])
     heard, wanted = ([one for answer in some for one in answer.detections] for some in (answers, expected))
     assert len(heard) == 3
     assert [(one.model, one.phrase, one.start_s, one.end_s) for one in heard] == [
@@ -88,10 +79,10 @@ def test_the_heads_hear_what_the_model_hears(both: RunningServer, pair: Path, re
     assert answers[0].opened.max_features_bytes == MAX_FEATURES_BYTES
 
 
-def test_streams_of_features_share_nothing(both: RunningServer, pair: Path, recording: Samples) -> None:
+def test_streams_of_features_share_nothing(server: RunningServer, pair: Path, recording: Samples) -> None:
     values = features_of(pair, recording)
-    alone = both.talk([config(), *map(features, np.split(values, range(1, len(values))))])
-    with both.stub() as stub:
+    alone = server.talk([config(), *map(features, np.split(values, range(1, len(values))))])
+    with server.stub() as stub:
         calls = [
             stub.Detect(iter([config(), *map(features, np.split(some, range(1, len(some))))]), timeout=10.0)
             for some in (values, values[::-1].copy())
@@ -101,8 +92,8 @@ def test_streams_of_features_share_nothing(both: RunningServer, pair: Path, reco
     assert [answer.scores for answer in together[1]] != [answer.scores for answer in alone]
 
 
-def test_models_tell_what_they_take(both: RunningServer) -> None:
-    with both.stub() as stub:
+def test_models_tell_what_they_take(server: RunningServer) -> None:
+    with server.stub() as stub:
         beep, boop = stub.ListModels(pb.ListModelsRequest(), timeout=5.0).models
     assert list(beep.pipelines) == [pb.PIPELINE_FULL, pb.PIPELINE_VERIFIER_ONLY]
     assert (list(beep.features.front_ends), beep.features.rows_per_hop, beep.features.width) == (["tone:f00d"], 1, 2)
@@ -143,14 +134,14 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_clear_status(both: RunningServer, name: str) -> None:
+def test_a_clear_status(server: RunningServer, name: str) -> None:
     requests, text = BAD[name]
     with pytest.raises(grpc.RpcError) as caught:
-        both.talk(requests)
+        server.talk(requests)
     assert (caught.value.code(), text in caught.value.details()) == (INVALID, True), caught.value.details()
     assert "\n" not in caught.value.details()
-    wait_for(lambda: both.open_streams == 0)
-    assert len(both.talk([config(front_ends=("tone:f00d",)), features(ONE_HOP)])) == 2
+    wait_for(lambda: server.open_streams == 0)
+    assert len(server.talk([config(front_ends=("tone:f00d",)), features(ONE_HOP)])) == 2
 
 
 def test_values_that_overflow_the_heads_are_refused(tmp_path: Path) -> None:
@@ -166,8 +157,8 @@ def test_values_that_overflow_the_heads_are_refused(tmp_path: Path) -> None:
         stream.feed(np.array([[3e38, 0.0], [-3e38, 0.0]], np.float32))
 
 
-def test_a_gap_is_seen(both: RunningServer) -> None:
-    answers = both.talk([config(), features(ONE_HOP, sequence=0), features(ONE_HOP, sequence=2)])
+def test_a_gap_is_seen(server: RunningServer) -> None:
+    answers = server.talk([config(), features(ONE_HOP, sequence=0), features(ONE_HOP, sequence=2)])
     (warning,) = [warning for answer in answers for warning in answer.warnings]
     assert (warning.kind, warning.missing_messages, warning.at_s) == (pb.WARNING_KIND_GAP, 1, 0.08)
 
@@ -217,6 +208,13 @@ def test_a_model_sent_whole_is_the_model_sent_in_pieces(pair: Path, recording: S
     values = features_of(pair, recording)[: len(recording) // 1_280]
     score, _ = served.heads.run(values[None], served.heads.zero_state())
     np.testing.assert_allclose(score[0], stream.scores, atol=1e-6)
+
+
+def test_a_part_of_a_hop_is_refused() -> None:
+    reader = FeatureReader(rows_per_hop=8, width=40)
+    assert reader.read(features(np.zeros((16, 40), np.float32)))[0].shape == (16, 40)
+    with pytest.raises(ProtocolError, match="features of a part of a hop; got 12 rows; expected a multiple of 8 rows"):
+        reader.read(features(np.zeros((12, 40), np.float32)))
 
 
 @given(

@@ -34,16 +34,25 @@ configs = st.builds(
     pb.DetectConfig,
     models=st.lists(selections, max_size=3),
     output=st.sampled_from([*pb.DetectOutput.values(), -1, 4, 2**31 - 1]),
+    pipeline=st.sampled_from([*pb.Pipeline.values(), -1, 3]),
+    front_ends=st.lists(st.sampled_from(["tone:f00d", "tone", ""]), max_size=2),
 )
 chunks = st.builds(
     pb.AudioChunk,
     sequence=st.none() | st.integers(0, 5) | st.integers(0, 2**64 - 1),
     pcm_s16le=st.none() | st.binary(max_size=8_000) | st.integers(65_000, 70_000).map(bytes),
 )
+features = st.builds(
+    pb.FeatureChunk,
+    sequence=st.none() | st.integers(0, 5),
+    rows=st.integers(0, 9) | st.integers(0, 2**32 - 1),
+    f32le=st.none() | st.binary(max_size=80) | st.integers(0, 9).map(lambda rows: bytes(8 * rows)),
+)
 messages = (
     st.just(pb.DetectRequest())
     | st.builds(pb.DetectRequest, config=configs)
     | st.builds(pb.DetectRequest, audio=chunks)
+    | st.builds(pb.DetectRequest, features=features)
 ).map(pb.DetectRequest.SerializeToString)
 
 
@@ -79,6 +88,14 @@ def test_any_messages_in_any_order(server: RunningServer, data: list[bytes]) -> 
 @given(data=st.lists(st.builds(pb.DetectRequest, audio=chunks).map(pb.DetectRequest.SerializeToString), max_size=8))
 def test_any_audio_after_a_good_start(server: RunningServer, data: list[bytes]) -> None:
     send(server, [config(output=pb.DETECT_OUTPUT_DETECTIONS_AND_SCORES).SerializeToString(), *data])
+    assert_survived(server)
+
+
+@BOUNDED
+@given(data=st.lists(st.builds(pb.DetectRequest, features=features), max_size=8))
+def test_any_features_after_a_good_start(server: RunningServer, data: list[pb.DetectRequest]) -> None:
+    good = pb.DetectRequest(config=pb.DetectConfig(pipeline=pb.PIPELINE_VERIFIER_ONLY))
+    send(server, [request.SerializeToString() for request in (good, *data)])
     assert_survived(server)
 
 
