@@ -142,6 +142,21 @@ class NanoInterpreter:
         self._hearing.reset()
         self._result = DetectionResult(scores=self._hearing.raw_scores)
 
+    def wait_ready(self, timeout_s: float = 5.0) -> None:
+        """Wait until a server has told its models; nothing to wait for with local ones.
+
+        `predict` never waits for a server, so this is for programs that would rather end than go on without it.
+
+        Args:
+            timeout_s: at most so long.
+
+        Raises:
+            RemoteError: it cannot be reached, refuses, or does not answer in time.
+        """
+        remote = self._hearing.chain.remote
+        if remote is not None and not remote.wait_answered(timeout_s):
+            raise remote.error or RemoteError("the server does not answer", expected=f"within {timeout_s:g} s")
+
     def close(self) -> None:
         """Stop listening and drop the connection to the server, where there is one. Harmless otherwise."""
         try:
@@ -356,7 +371,8 @@ class NanoInterpreter:
         result = self.predict(hop, **filters)
         if (remote := self._hearing.chain.remote) is None:
             return result
-        if not (remote.wait_answered(_CLIP_TIMEOUT_S) and remote.wait_judged(_CLIP_TIMEOUT_S)):
+        self.wait_ready(_CLIP_TIMEOUT_S)
+        if not remote.wait_judged(_CLIP_TIMEOUT_S):
             raise remote.error or RemoteError("the server does not answer", expected=f"within {_CLIP_TIMEOUT_S:g} s")
         late = self.predict(_NO_AUDIO, **filters)
         scores = {name: max(score, result.get(name)) for name, score in late.scores.items()}

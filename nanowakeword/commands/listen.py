@@ -15,6 +15,7 @@ import numpy as np
 from nanowakeword.arrays import Samples
 from nanowakeword.audio import read_audio
 from nanowakeword.commands.listen_report import Report
+from nanowakeword.commands.remote_options import add_remote_arguments, remote_arguments
 from nanowakeword.errors import AudioError, ConfigError
 from nanowakeword.interpreter import NanoInterpreter
 from nanowakeword.keep import Keeper
@@ -23,7 +24,7 @@ from nanowakeword.microphone import Microphone, list_devices
 from nanowakeword.postfilter import check_threshold
 from nanowakeword.recording_store import RecordingStore
 from nanowakeword.results import DetectionResult
-from nanowakeword.timing import HOP_SAMPLES, SAMPLE_RATE_HZ
+from nanowakeword.timing import HOP_S, HOP_SAMPLES, SAMPLE_RATE_HZ
 
 __all__ = ["add_arguments", "run"]
 
@@ -37,6 +38,8 @@ examples:
   nanowakeword listen hey_nano.onnx --device USB         one of them, by a part of its name
   nanowakeword listen hey_nano.onnx --budget 0.5/h       at one false accept in two hours
   nanowakeword listen hey_nano.onnx --cascade --json     hey_nano_lite.onnx wakes it; one JSON object per event
+  nanowakeword listen hey_nano_lite.onnx --remote 192.168.1.10:8765
+                                                         the gate listens here, the model on a server
   nanowakeword listen hey_nano.onnx --record-misses to_train/
                                                          keep what was heard, and what was nearly heard
 """
@@ -63,10 +66,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = _EXAMPLES
     add = parser.add_argument
-    add("models", metavar="M.onnx", type=Path, nargs="+", help="model files")
+    add("models", metavar="M.onnx", type=Path, nargs="*", help="model files")
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--device", metavar="D", help="microphone: number or part of its name (the system's default)")
-    source.add_argument("--file", metavar="RECORDING", type=Path, help="listen to a recording, as fast as it goes")
+    source.add_argument("--file", metavar="RECORDING", type=Path, help="listen to a recording, at once")
     add("--list-devices", action=_ListDevices, nargs=0, help="print the microphones and end; * is the default")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--threshold", metavar="T", type=float, help="score at which it fires (the model's own)")
@@ -76,12 +79,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     gate.add_argument("--gate", metavar="M_lite.onnx", type=Path, help="small model that wakes the others")
     gate.add_argument("--cascade", action="store_true", help="the same with NAME_lite.onnx beside NAME.onnx")
     add("--vad", choices=["energy", "silero"], help="run the models only while there is a sound, or speech")
+    add("--owner", metavar="FILE", type=Path, help="let only this voice through (nanowakeword enrol)")
     add("--denoise", action="store_true", help="reduce noise first")
     add("--json", dest="as_json", action="store_true", help="print one JSON object per event and line, no meter")
     add("--seconds", metavar="S", type=float, help="end after so long (at Ctrl-C, or at the recording's end)")
     add("--record-misses", metavar="DIR", type=Path, help="keep 3 s around each detection and near miss, as WAV")
     add("--near-miss", metavar="T", type=float, help="score from which a peak is one (a tenth of the threshold's odds)")
     add("--record-max-mb", metavar="MB", type=float, help=f"size of what is kept; the oldest goes first ({_MAX_MB:g})")
+    add_remote_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -99,7 +104,16 @@ def run(options: argparse.Namespace) -> int:
         vad=options.vad,
         enable_noise_reduction=options.denoise,
         budget=options.budget,
+        owner=options.owner,
+        **remote_arguments(options),
     )
+    with interpreter:
+        _run(interpreter, options)
+    return 0
+
+
+def _run(interpreter: NanoInterpreter, options: argparse.Namespace) -> None:
+    interpreter.wait_ready()
     own = interpreter.info["thresholds"]
     thresholds = {name: own[name] if options.threshold is None else options.threshold for name in own}
     report = Report(
@@ -113,7 +127,6 @@ def run(options: argparse.Namespace) -> int:
         _listen(interpreter, options, report, keeper)
     finally:
         report.clear()
-    return 0
 
 
 def _make_keeper(options: argparse.Namespace, thresholds: dict[str, float], report: Report) -> Keeper | None:
@@ -132,7 +145,7 @@ def _make_keeper(options: argparse.Namespace, thresholds: dict[str, float], repo
 
 def _listen(interpreter: NanoInterpreter, options: argparse.Namespace, report: Report, keeper: Keeper | None) -> None:
     if options.file is not None:
-        source: Any = _chunks(read_audio(options.file))
+        source: Any = _chunks(read_audio(options.file), pause_s=0.0 if options.remote is None else HOP_S)
         name = str(options.file)
     else:
         source = Microphone(options.device, on_event=report.show_microphone)
@@ -148,6 +161,9 @@ def _listen(interpreter: NanoInterpreter, options: argparse.Namespace, report: R
         scores = interpreter.raw_scores
         for detection in result.detections:
             report.show_detection(detection)
+        for detection in result.refused:
+            report.show_refused(detection)
+        report.show_server(result.remote_error)
         report.show_meter(newest, scores, result.gate_score if result.gate_name else None)
         report.show_overflows(getattr(source, "overflows", 0))
         if keeper is not None:
@@ -172,11 +188,13 @@ def _listen(interpreter: NanoInterpreter, options: argparse.Namespace, report: R
     report.show_end(listener.heard_s)
 
 
-def _chunks(samples: Samples) -> Iterator[Samples]:
-    """A recording in hops, completed with silence."""
+def _chunks(samples: Samples, *, pause_s: float) -> Iterator[Samples]:
+    """A recording in hops, completed with silence; a server gets it at the pace of a microphone."""
     tail = round(_TAIL_S * SAMPLE_RATE_HZ)
     padded = np.pad(samples, (0, tail + -(len(samples) + tail) % HOP_SAMPLES))
-    yield from padded.reshape(-1, HOP_SAMPLES)
+    for hop in padded.reshape(-1, HOP_SAMPLES):
+        yield hop
+        time.sleep(pause_s)
 
 
 class _EndOnTerm:

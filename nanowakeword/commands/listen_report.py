@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from nanowakeword.arrays import Samples
-from nanowakeword.errors import StorageError
+from nanowakeword.errors import NanoWakewordError, StorageError
 from nanowakeword.microphone import MicrophoneEvent, level_dbfs
 from nanowakeword.recording_store import Kind
 from nanowakeword.results import Detection
@@ -45,7 +45,8 @@ class Report:
         self._width = 0
         self._held: dict[str, tuple[float, float]] = {}
         self._waiting = False
-        self._counts = {"detections": 0, "near_misses": 0, "microphone_lost": 0, "overflows": 0}
+        self._server_error: NanoWakewordError | None = None
+        self._counts = {"detections": 0, "refused": 0, "near_misses": 0, "microphone_lost": 0, "overflows": 0}
 
     def show_start(self, source: str) -> None:
         """Listening begins."""
@@ -70,6 +71,24 @@ class Report:
             return
         when = self._clock() if self._live else f"{detection.end_s:.2f} s"
         self._print(f"{when}  {detection.phrase}  {detection.score:.3f}")
+
+    def show_refused(self, detection: Detection) -> None:
+        """A phrase was heard that the owner did not say."""
+        self._counts["refused"] += 1
+        if self._as_json:
+            self._print_json("refused", at_s=round(detection.end_s, 3), model=detection.model)
+        else:
+            self._remark(f"{self._clock()}  {detection.phrase}, in another voice".lstrip())
+
+    def show_server(self, error: NanoWakewordError | None) -> None:
+        """Whether the server can be used; told when it changes."""
+        if (error is None) == (self._server_error is None):
+            return
+        self._server_error = error
+        if self._as_json:
+            self._print_json("server_lost" if error else "server_back", **({"problem": str(error)} if error else {}))
+        else:
+            self._remark(f"{self._clock()}  {error or 'the server is back'}".lstrip())
 
     def show_kept(self, kind: Kind, model: str, score: float, path: Path) -> None:
         """A recording was written."""
@@ -140,6 +159,7 @@ class Report:
         counts = self._counts
         text = f"heard {heard_s:.1f} s: {_count(counts['detections'], 'detection', 'detections')}"
         for key, one, many in (
+            ("refused", "other voice", "other voices"),
             ("near_misses", "near miss", "near misses"),
             ("overflows", "loss of audio", "losses of audio"),
             ("microphone_lost", "loss of the microphone", "losses of the microphone"),

@@ -19,7 +19,10 @@ import pytest
 from nanowakeword.audio import read_audio
 from nanowakeword.cli import main
 from nanowakeword.commands.listen_report import Report
+from nanowakeword.errors import RemoteError
+from nanowakeword.graph import Graph
 from nanowakeword.microphone import MicrophoneEvent
+from nanowakeword.owner import OwnerVerifier
 from nanowakeword.results import Detection
 from tests.nanowakeword.audio_files import write_wav
 from tests.nanowakeword.played_device import PlayedLibrary, device
@@ -63,6 +66,7 @@ def test_a_recording_for_programs(tiny_path: Path, beeps: Path, capsys: Captured
         "event": "end",
         "heard_s": 7.36,
         "detections": 1,
+        "refused": 0,
         "near_misses": 0,
         "microphone_lost": 0,
         "overflows": 0,
@@ -94,6 +98,53 @@ def test_a_gate(tiny_path: Path, tmp_path: Path, beeps: Path, capsys: Captured) 
         assert "boop" in capsys.readouterr().out
     assert listen(tiny_path, "--file", beeps, "--cascade") == 1
     assert "beep_lite.onnx" in capsys.readouterr().err
+
+
+def test_another_voice_is_refused(tiny_path: Path, tmp_path: Path, beeps: Path, capsys: Captured) -> None:
+    """The owner's verifier has the last word; here it was enrolled with beeps of another loudness."""
+    quiet = [np.concatenate([silence(1.8), tone(0.5, amplitude=6_500 + 9 * n), silence(0.5)]) for n in range(5)]
+    loud = [np.concatenate([silence(1.8), tone(0.5, amplitude=14_000 + 90 * n), silence(0.5)]) for n in range(5)]
+    graph = Graph.load(tiny_path)
+    OwnerVerifier.enrol(graph, loud, quiet).save(tmp_path / "owner.json")
+    assert listen(tiny_path, "--file", beeps, "--owner", tmp_path / "owner.json") == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines()[1:] == ["beep, in another voice", "heard 7.4 s: 0 detections, 1 other voice"]
+    assert listen(tiny_path, "--file", beeps, "--owner", tmp_path / "owner.json", "--json") == 0
+    assert [event["event"] for event in events(capsys.readouterr().out)] == ["listening", "refused", "end"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "no model to load"),
+        (["--pipeline", "verifier_only"], "expected --remote HOST:PORT, too"),
+        (["--remote", "127.0.0.1:1", "--api-key-file", "none"], "cannot read none"),
+        (["--remote", "127.0.0.1:1"], "cannot reach a server at 127.0.0.1:1"),
+    ],
+)
+def test_a_server_that_is_not_there(arguments: list[str], message: str, beeps: Path, capsys: Captured) -> None:
+    assert listen(*arguments, "--file", beeps) == 1
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert message in err
+
+
+@pytest.mark.parametrize("content", ["", "two words", "a\nb", "schlüssel"])
+def test_a_file_without_a_secret(content: str, beeps: Path, tmp_path: Path, capsys: Captured) -> None:
+    (tmp_path / "key").write_text(content, encoding="utf-8")
+    assert listen("--remote", "127.0.0.1:1", "--api-key-file", tmp_path / "key", "--file", beeps) == 1
+    assert "holds no secret; expected one line" in capsys.readouterr().err
+
+
+def test_a_server_goes_and_comes(capsys: Captured) -> None:
+    for as_json in (False, True):
+        report = Report(phrases={}, thresholds={}, as_json=as_json, live=False)
+        for error in (None, RemoteError("cannot reach it"), RemoteError("cannot reach it"), None, None):
+            report.show_server(error)
+    out, err = capsys.readouterr()
+    assert err.splitlines() == ["cannot reach it", "the server is back"]
+    assert events(out) == [{"event": "server_lost", "problem": "cannot reach it"}, {"event": "server_back"}]
 
 
 def test_several_models(tiny_path: Path, tmp_path: Path, beeps: Path, capsys: Captured) -> None:
@@ -148,7 +199,11 @@ def test_wrong_settings_are_one_line(
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["m.onnx", "--threshold", "0.5", "--budget", "1"], ["m.onnx", "--device", "0", "--file", "x.wav"]],
+    [
+        ["m.onnx", "--pipeline", "half"],
+        ["m.onnx", "--threshold", "0.5", "--budget", "1"],
+        ["m.onnx", "--device", "0", "--file", "x.wav"],
+    ],
 )
 def test_wrong_usage(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
