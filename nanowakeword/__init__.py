@@ -13,6 +13,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any, Final
 
+from nanowakeword.version import __version__
+
 if TYPE_CHECKING:
     from nanowakeword.audio import read_audio
     from nanowakeword.card import ModelCard
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
     from nanowakeword.remote import RemoteStream
     from nanowakeword.results import Detection, DetectionResult
     from nanowakeword.stream import DetectionStream
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Detection",

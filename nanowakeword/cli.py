@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, NoReturn
 
-from nanowakeword import __version__
 from nanowakeword.errors import NanoWakewordError
+from nanowakeword.version import __version__
 
 __all__ = ["COMMANDS", "main", "make_parser"]
 

@@ -5,8 +5,9 @@ https://github.com/OHF-Voice/webrtc-noise-gain
 It works on frames of 10 ms, eight to a hop, so nothing is left over between hops, and delays the audio by 96 samples,
 6 ms. It removes what is below 100 Hz, too. Its automatic gain is off: a model has heard every level.
 
-Models of this project are trained on noisy speech and hear it as it is at least as well: benchmarks/denoise.py tells
-what it does to a model.
+It is for people who listen to what was recorded, and for models that never heard noise. A model trained on noisy
+speech, as those of this project are, gains nothing that could be measured on real recordings, and loses words behind
+the strong levels: benchmarks/denoise.py.
 """
 
 from __future__ import annotations

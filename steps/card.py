@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from models.detector import Detector
 from models.frontends.table import FRONT_ENDS
-from nanowakeword import __version__
 from nanowakeword.timing import HOP_S, HOP_SAMPLES, SAMPLE_RATE_HZ
+from nanowakeword.version import __version__
 from steps.settings import Settings
 
 __all__ = ["first_card", "git_commit"]
