@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from nanowakeword import NanoInterpreter, read_audio
+from nanowakeword import NanoInterpreter
 from nanowakeword.arrays import Samples
 from nanowakeword.commands.bench import resident_mib
 from nanowakeword.evaluation import find_recordings
@@ -103,8 +103,9 @@ def made(rng: np.random.Generator) -> Iterator[Samples]:
 def recorded(folder: Path, rng: np.random.Generator) -> Iterator[Samples]:
     """Minutes of recordings in random order, as many as there are at most."""
     rest = np.zeros(0, np.int16)
-    for path in rng.permutation([str(path) for path in find_recordings(folder)]):
-        rest = np.concatenate([rest, read_audio(path)])
+    recordings = find_recordings(folder)
+    for index in rng.permutation(len(recordings)):
+        rest = np.concatenate([rest, recordings[index].read()])
         while len(rest) >= MINUTE:
             yield rest[:MINUTE]
             rest = rest[MINUTE:]
