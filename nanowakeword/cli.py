@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, NoReturn
 from nanowakeword.errors import NanoWakewordError
 from nanowakeword.version import __version__
 
-__all__ = ["COMMANDS", "main", "make_parser"]
+__all__ = ["CHECKOUT_COMMANDS", "COMMANDS", "main", "make_parser"]
 
 _EXAMPLES: Final = """\
 examples:
@@ -44,6 +44,16 @@ COMMANDS: Final = {
     "evaluate": Command("nanowakeword.commands.evaluate", "measure misses and false accepts"),
     "listen": Command("nanowakeword.commands.listen", "listen to a microphone"),
 }
+
+
+class CheckoutCommand(NamedTuple):
+    """A command of the repository, which the wheel lacks: all its arguments go to ``python -m steps NAME``."""
+
+    name: str
+    help: str
+
+
+CHECKOUT_COMMANDS: Final[dict[str, CheckoutCommand]] = {}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -104,6 +114,8 @@ def make_parser(*commands: str) -> argparse.ArgumentParser:
     what.add_argument("--model", metavar="M.onnx", help="serve a model; all options go to python -m serving")
     parser.add_argument("--json", dest="info_json", action="store_true", help="with --info: print JSON")
     table = parser.add_subparsers(dest="command", metavar="COMMAND")
+    for name, elsewhere in CHECKOUT_COMMANDS.items():
+        table.add_parser(name, help=f"{elsewhere.help}; in a checkout of the repository", add_help=False)
     for name, command in COMMANDS.items():
         below = table.add_parser(name, help=command.help)
         if name in commands:
@@ -116,6 +128,10 @@ def make_parser(*commands: str) -> argparse.ArgumentParser:
 def _run(arguments: Sequence[str]) -> int:
     # A command is known by its name before anything is imported: `--help` alone answers at once.
     parser = make_parser(*[word for word in arguments if word in COMMANDS][:1])
+    if arguments and (elsewhere := CHECKOUT_COMMANDS.get(arguments[0])) is not None:
+        from nanowakeword.commands.checkout import become_step
+
+        become_step([elsewhere.name, *arguments[1:]])
     if _asks_for_server(arguments):
         from nanowakeword.commands.checkout import become_server
 

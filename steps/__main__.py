@@ -6,25 +6,46 @@ The repository itself is a workspace; ``python -m steps workspace DIR`` makes ot
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
-from pathlib import Path
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
-from nanowakeword.errors import ConfigError, NanoWakewordError
+from nanowakeword.errors import NanoWakewordError
+from steps.commands.options import add_workspace
 from steps.lifeline import die_with_parent
-from steps.pipeline import write_pipeline
-from steps.settings import load_settings
 from steps.stage import STAGES, run_stage
-from steps.workspace import prepare_workspace
+
+__all__ = ["COMMANDS", "main"]
 
 
-def main(arguments: list[str] | None = None) -> int:
+class Command(NamedTuple):
+    """A command: its module offers ``add_arguments(parser)`` and ``run(options)``."""
+
+    module: str
+    help: str
+
+
+COMMANDS: Final = {
+    "check": Command("steps.commands.check", "validate the settings, and nothing else"),
+    "pipeline": Command("steps.commands.pipeline", "bring dvc.yaml up to date with the code and the settings"),
+    "report": Command("steps.commands.report", "show the report on the model, and where the model is"),
+    "workspace": Command("steps.commands.workspace", "make a workspace, or apply options to one"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; returns 0, 1 for an error that is the user's to mend, 130 when interrupted."""
-    options = _parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    options = _parser(arguments).parse_args(arguments)
     if "DVC_STAGE" in os.environ:
         die_with_parent()
     try:
-        _run(options)
+        if options.command in STAGES:
+            run_stage(options.command, root=options.workspace)
+        else:
+            options.run(options)
     except NanoWakewordError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
@@ -34,83 +55,19 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser; only the module of the command that is asked for is imported."""
     parser = argparse.ArgumentParser(prog="python -m steps", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    check = commands.add_parser("check", help="validate the settings, and nothing else")
-    pipeline = commands.add_parser("pipeline", help="bring dvc.yaml up to date with the code and the settings")
-    report = commands.add_parser("report", help="show the report on the model, and where the model is")
-    stages = [commands.add_parser(name, help=f"run the stage {name}") for name in STAGES]
-    for command in (check, pipeline, report, *stages):
-        command.add_argument(
-            "--workspace", type=Path, default=Path(), metavar="DIR", help="folder with params.yaml (default: this one)"
-        )
-
-    workspace = commands.add_parser(
-        "workspace", help="make a workspace, or apply options to one; prints its folder on the standard output"
-    )
-    workspace.add_argument(
-        "folder", type=Path, nargs="?", metavar="DIR", help="default: workspaces/NAME, or this checkout without options"
-    )
-    workspace.add_argument("--phrase", help="the words to listen for")
-    workspace.add_argument("--name", help="file name of the model (default: the phrase in snake case)")
-    workspace.add_argument("--real", type=Path, metavar="CSV", help="manifest of real recordings")
-    workspace.add_argument(
-        "--settings", type=Path, action="append", default=[], metavar="YAML", help="settings to lay over params.yaml"
-    )
-    workspace.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="one setting, for example train.steps=300"
-    )
+    table = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        below = table.add_parser(name, help=command.help, formatter_class=argparse.RawDescriptionHelpFormatter)
+        if name in arguments[:1]:
+            module = importlib.import_module(command.module)
+            module.add_arguments(below)
+            below.set_defaults(run=module.run)
+    for name in STAGES:
+        add_workspace(table.add_parser(name, help=f"run the stage {name}"))
     return parser
-
-
-def _run(options: argparse.Namespace) -> None:
-    match options.command:
-        case "check":
-            _check(options.workspace)
-        case "pipeline":
-            changed = write_pipeline(options.workspace)
-            print(f"{options.workspace / 'dvc.yaml'}: {'written' if changed else 'up to date'}")
-        case "report":
-            _report(options.workspace)
-        case "workspace":
-            _prepare(options)
-        case stage:
-            run_stage(stage, root=options.workspace)
-
-
-def _check(root: Path) -> None:
-    settings = load_settings(root / "params.yaml")
-    real = settings.corpus.real
-    if real is not None and not (root / real).is_file():
-        raise ConfigError("corpus.real", got=f"no file {real}", expected="the path of a manifest.csv, or null")
-    print(f"settings are valid; the phrase is {settings.wakeword.phrase!r}")
-
-
-def _prepare(options: argparse.Namespace) -> None:
-    workspace = prepare_workspace(
-        options.folder,
-        phrase=options.phrase,
-        name=options.name,
-        real=options.real,
-        overlays=options.settings,
-        options=options.set,
-    )
-    if workspace.edited:
-        sys.stderr.write(f"settings: {workspace.folder / 'params.yaml'}, as edited by hand\n")
-    sys.stderr.write(f"the phrase is {workspace.settings.wakeword.phrase!r}\n")
-    print(workspace.folder)
-
-
-def _report(root: Path) -> None:
-    folder = root / STAGES["publish"].out
-    report = folder / "report.md"
-    if not report.is_file():
-        raise ConfigError("no model has been made here", got=f"no file {report}", hint="Run: dvc repro")
-    print(report.read_text(encoding="utf-8"))
-    for path in sorted(folder.glob("*.onnx")):
-        print(f"model: {path.resolve()} ({path.stat().st_size / 1e6:.1f} MB)")
 
 
 if __name__ == "__main__":

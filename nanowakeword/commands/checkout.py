@@ -1,4 +1,4 @@
-"""Commands that need a checkout of the repository: the pipeline and the server. Both run as programs of their own."""
+"""Commands that need a checkout of the repository: the pipeline, its tools and the server, programs of their own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from nanowakeword.errors import ConfigError, DependencyError
 
-__all__ = ["become_server", "run_pipeline"]
+__all__ = ["become_server", "become_step", "run_pipeline"]
 
 
 def run_pipeline(params: Path) -> int:
@@ -62,9 +62,22 @@ def become_server(arguments: Sequence[str]) -> NoReturn:
     Raises:
         DependencyError: the server is not here; a wheel holds the runtime only.
     """
-    if importlib.util.find_spec("serving") is None and not Path("serving", "__main__.py").is_file():
+    _become("serving", arguments, what="the server")
+
+
+def become_step(arguments: Sequence[str]) -> NoReturn:
+    """Replace this process by ``python -m steps ARGUMENTS``.
+
+    Raises:
+        DependencyError: the pipeline is not here; a wheel holds the runtime only.
+    """
+    _become("steps", arguments, what="the pipeline")
+
+
+def _become(package: str, arguments: Sequence[str], *, what: str) -> NoReturn:
+    if importlib.util.find_spec(package) is None and not Path(package, "__main__.py").is_file():
         raise DependencyError(
-            "the server is not installed",
+            f"{what} is not installed",
             hint="It is part of the repository: run this in a checkout of it, set up as its README says",
         )
-    os.execv(sys.executable, [sys.executable, "-m", "serving", *arguments])  # noqa: S606  # no shell
+    os.execv(sys.executable, [sys.executable, "-m", package, *arguments])  # noqa: S606  # no shell

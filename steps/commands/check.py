@@ -1,0 +1,26 @@
+"""``python -m steps check``: are the settings right?"""
+
+from __future__ import annotations
+
+import argparse
+
+from nanowakeword.errors import ConfigError
+from steps.commands.options import add_workspace
+from steps.settings import load_settings
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    add_workspace(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Validate the settings, and nothing else."""
+    root = options.workspace
+    settings = load_settings(root / "params.yaml")
+    real = settings.corpus.real
+    if real is not None and not (root / real).is_file():
+        raise ConfigError("corpus.real", got=f"no file {real}", expected="the path of a manifest.csv, or null")
+    print(f"settings are valid; the phrase is {settings.wakeword.phrase!r}")
