@@ -22,7 +22,7 @@ from nanowakeword.errors import StorageError
 __all__ = ["Clip", "ClipPack", "write_clips"]
 
 Split = Literal["train", "validation", "calibration", "test"]
-Kind = Literal["positive", "partial", "negative"]
+Kind = Literal["positive", "partial", "neighbour", "negative"]
 
 _AGAIN: Final = "Delete the folder and run the stage again"
 
@@ -32,7 +32,7 @@ class Clip:
     """What is known of one clip.
 
     Attributes:
-        kind: what was said: the phrase, a part of it, or something else.
+        kind: what was said: the phrase, a part of it, words that sound like it, or something else.
         text: the words as the engine got them.
         engine: row of the table of engines.
         voice: the speaker within the engine; no voice is in two splits.
@@ -40,6 +40,7 @@ class Clip:
         speed: speaking rate, 1.0 being the engine's normal rate.
         licence: SPDX identifier of the voice.
         n_samples: length at 16 kHz.
+        distance: of a neighbour, how far its sounds are from the phrase's, 0 being a homophone.
     """
 
     kind: Kind
@@ -50,6 +51,7 @@ class Clip:
     speed: float
     licence: str
     n_samples: int
+    distance: float | None = None
 
 
 def write_clips(folder: Path, clips: Iterable[tuple[Clip, npt.NDArray[np.int16]]]) -> int:

@@ -95,7 +95,9 @@ class Synthesize(Section):
 
     positives: Positive
     partials: Count
+    neighbours: Count
     negatives: Positive
+    evaluation_neighbours: Count
     evaluation_hours: Annotated[float, Field(ge=0.0, le=100.0)]
     engines: dict[ENGINES, Annotated[float, Field(gt=0.0)]] = Field(min_length=1)
     speed: Range

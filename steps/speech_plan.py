@@ -19,7 +19,17 @@ from steps.clippack import Kind, Split
 from steps.phonemes import of_text
 from steps.tts.engine import Engine, Request, Voice
 
-__all__ = ["SPLITS", "SPLIT_SHARES", "Texts", "allot", "deal", "plan_clips", "plan_monologues", "split_voices"]
+__all__ = [
+    "SPLITS",
+    "SPLIT_SHARES",
+    "Neighbour",
+    "Texts",
+    "allot",
+    "deal",
+    "plan_clips",
+    "plan_monologues",
+    "split_voices",
+]
 
 Item = TypeVar("Item")
 
@@ -30,6 +40,8 @@ _DEAL: Final[tuple[Split, ...]] = (
     *("train", "train", "validation", "train", "train"),
     *("calibration", "train", "train", "test", "train"),
 )
+# Neighbours are ranked by distance: dealt in turn, each split hears words of its own from near to far.
+_DEAL_NEIGHBOURS: Final[tuple[Split, ...]] = ("train", "calibration", "train", "test", "validation")
 _MEASURED: Final[tuple[Split, ...]] = ("calibration", "test")
 _SENTENCES_IN_A_ROW: Final = 4
 _SENTENCE_S: Final = 1.8  # mean of 540 clips of espeak-ng
@@ -37,15 +49,29 @@ _LONE_WORDS: Final = 3  # a text of so few words is said by itself, slowly
 
 
 @dataclass(frozen=True, kw_only=True)
+class Neighbour:
+    """Words that sound like the phrase.
+
+    Attributes:
+        text: words, or phonemes between slashes.
+        distance: how far its sounds are from the phrase's, 0 being a homophone.
+    """
+
+    text: str
+    distance: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Texts:
     """What is to be said.
 
     Attributes:
-        language: of ``positives`` and ``partials``.
+        language: of ``positives``, ``partials`` and ``neighbours``.
         positives: variants of the phrase, at least one.
         partials: parts of it, perhaps none; those between slashes are phonemes.
         sentences: anything else, at least one.
         sentence_language: of ``sentences``.
+        neighbours: what sounds like the phrase and is not, nearest first, perhaps nothing.
     """
 
     language: str
@@ -53,6 +79,7 @@ class Texts:
     partials: Sequence[str]
     sentences: Sequence[str]
     sentence_language: str
+    neighbours: Sequence[Neighbour] = ()
 
 
 def plan_clips(
@@ -63,39 +90,44 @@ def plan_clips(
     shares: Mapping[str, float],
     speed: tuple[float, float],
     seed: int,
+    evaluation_neighbours: int = 0,
 ) -> list[Request]:
     """The clips to speak, the same for the same arguments.
 
-    Sentences are dealt out to the splits too, so that a test hears new words in new voices. Partials that no engine can
-    say are left out.
+    Sentences and neighbours are dealt out to the splits too, so that a test hears new words in new voices. Partials and
+    neighbours that no engine can say are left out.
 
     Args:
         texts: what may be said.
-        counts: clips of each kind.
+        counts: clips of each kind; neighbours: for training and validation.
         engines: engines that are there, by name.
         shares: their weights; engines that are not there are passed over.
         speed: slowest and fastest rate.
         seed: of the choices.
+        evaluation_neighbours: clips of neighbours to measure on, for calibration and test each.
 
     Raises:
         ConfigError: no engine speaks the language, or the voices do not suffice for all splits.
     """
     speakers = {name: split_voices(engines[name], seed=seed) for name in shares if name in engines}
     sentences = dict(zip(SPLITS, deal(texts.sentences), strict=True))
+    neighbours = dict(zip(SPLITS, deal(texts.neighbours, order=_DEAL_NEIGHBOURS), strict=True))
+    distances = {neighbour.text: neighbour.distance for neighbour in texts.neighbours}
     requests: list[Request] = []
     for kind, total in counts.items():
         language = texts.sentence_language if kind == "negative" else texts.language
-        for split, n in zip(SPLITS, allot(total, list(SPLIT_SHARES.values())), strict=True):
+        for split, n in _by_split(kind, total, evaluation_neighbours=evaluation_neighbours).items():
             texts_of_kind: Sequence[str] = {
                 "positive": texts.positives,
                 "partial": texts.partials,
+                "neighbour": [neighbour.text for neighbour in neighbours[split]],
                 "negative": sentences[split] or texts.sentences,
             }[kind]
             sayable = {
                 name: _sayable(texts_of_kind, engines[name]) for name in speakers if engines[name].speaks(language)
             }
             able = [name for name, some in sayable.items() if some and speakers[name][split]]
-            if not able and kind != "partial":
+            if not able and kind in {"positive", "negative"}:
                 raise ConfigError(
                     "synthesize.engines",
                     got=f"{', '.join(speakers)}, without a voice for {language} to keep for {split}",
@@ -112,8 +144,18 @@ def plan_clips(
                     voices=[voice.name for voice in speakers[name][split]],
                     speed=speed,
                     seed=seed,
+                    distances=distances if kind == "neighbour" else {},
                 )
     return requests
+
+
+def _by_split(kind: Kind, total: int, *, evaluation_neighbours: int) -> dict[Split, int]:
+    """Clips of one kind in each split."""
+    if kind == "neighbour":
+        train, validation = allot(total, [SPLIT_SHARES["train"], SPLIT_SHARES["validation"]])
+        measured = dict.fromkeys(_MEASURED, evaluation_neighbours)
+        return {"train": train, "validation": validation, **measured}
+    return dict(zip(SPLITS, allot(total, list(SPLIT_SHARES.values())), strict=True))
 
 
 def plan_monologues(
@@ -155,6 +197,7 @@ def plan_monologues(
             voices=[voice.name for voice in speakers[quickest]],
             speed=speed,
             seed=seed + 1,
+            distances={},
         )
     return requests
 
@@ -175,6 +218,7 @@ def _plan_part(
     voices: Sequence[str],
     speed: tuple[float, float],
     seed: int,
+    distances: Mapping[str, float],
 ) -> Iterator[Request]:
     """What one engine says of one kind in one split."""
     rng = np.random.default_rng([seed, _number(engine.name), _number(kind), _number(split)])
@@ -189,6 +233,7 @@ def _plan_part(
             split=split,
             speed=round(_draw_speed(rng, speed, lone=len(text.split()) <= _LONE_WORDS), 3),
             seed=int(rng.integers(2**31)),
+            distance=distances.get(text),
         )
 
 
@@ -210,9 +255,9 @@ def split_voices(engine: Engine, *, seed: int) -> dict[Split, list[Voice]]:
     }
 
 
-def deal(items: Sequence[Item]) -> list[list[Item]]:
-    """Items dealt out to the splits, in the order of `SPLITS`."""
-    return [[item for i, item in enumerate(items) if _DEAL[i % len(_DEAL)] == split] for split in SPLITS]
+def deal(items: Sequence[Item], *, order: Sequence[Split] = _DEAL) -> list[list[Item]]:
+    """Items dealt out to the splits, in the order of `SPLITS`; ``order`` says whose turn it is."""
+    return [[item for i, item in enumerate(items) if order[i % len(order)] == split] for split in SPLITS]
 
 
 def allot(total: int, shares: Sequence[float]) -> list[int]:

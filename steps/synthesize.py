@@ -27,7 +27,7 @@ from nanowakeword.timing import SAMPLE_RATE_HZ
 from steps.clippack import Clip, Split, write_clips
 from steps.phrases import NEGATIVE_LANGUAGE
 from steps.shards import run_shards
-from steps.speech_plan import SPLITS, Texts, plan_clips, plan_monologues
+from steps.speech_plan import SPLITS, Neighbour, Texts, plan_clips, plan_monologues
 from steps.stage import Context
 from steps.tts import worker
 from steps.tts.engine import Engine, Request
@@ -38,13 +38,22 @@ __all__ = ["find_engines", "read_texts", "run"]
 _Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
+class _NeighbourEntry(BaseModel):
+    """A neighbour in ``phrases.json``."""
+
+    text: _Text
+    distance: float = Field(ge=0.0)
+
+
 class _PhraseFile(BaseModel):
-    """What is read of ``phrases.json``."""
+    """What is read of ``phrases.json``; neighbours nearer than ``min_distance`` are never spoken."""
 
     language: str
     positives: list[_Text] = Field(min_length=1)
     partials: list[_Text]
     sentences: list[_Text] = Field(min_length=1)
+    neighbours: list[_NeighbourEntry] = []
+    min_distance: float = 0.0
 
 
 _COMMAND: Final = (sys.executable, "-m", worker.__name__)  # imported too, so that its code counts as ours
@@ -62,11 +71,17 @@ def run(context: Context) -> None:
     texts = read_texts(context.input("phrases") / "phrases.json")
     requests = plan_clips(
         texts,
-        counts={"positive": settings.positives, "partial": settings.partials, "negative": settings.negatives},
+        counts={
+            "positive": settings.positives,
+            "partial": settings.partials,
+            "neighbour": settings.neighbours,
+            "negative": settings.negatives,
+        },
         engines=engines,
         shares={str(name): share for name, share in settings.engines.items()},
         speed=settings.speed,
         seed=context.settings.seed,
+        evaluation_neighbours=settings.evaluation_neighbours,
     )
     requests += plan_monologues(
         texts, hours=settings.evaluation_hours, engines=engines, speed=settings.speed, seed=context.settings.seed
@@ -128,10 +143,22 @@ def read_texts(path: Path) -> Texts:
         raise ConfigError(
             f"{path}: {'.'.join(map(str, first['loc'])) or 'the file'}",
             got=first["msg"],
-            expected='lists of texts "positives", "partials" and "sentences", and "language"',
+            expected='lists of texts "positives", "partials" and "sentences", and "language"; perhaps "neighbours", '
+            "each a text and its distance",
             hint="Mend it, or write it anew: dvc repro --force phrases",
         ) from None
-    return Texts(sentence_language=NEGATIVE_LANGUAGE, **file.model_dump())
+    near = sorted(
+        (Neighbour(text=entry.text, distance=entry.distance) for entry in file.neighbours),
+        key=lambda neighbour: neighbour.distance,
+    )
+    return Texts(
+        language=file.language,
+        positives=file.positives,
+        partials=file.partials,
+        sentences=file.sentences,
+        sentence_language=NEGATIVE_LANGUAGE,
+        neighbours=[neighbour for neighbour in near if neighbour.distance >= file.min_distance],
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,6 +216,7 @@ def _describe(request: Request, *, n_samples: int) -> Clip:
         speed=request.speed,
         licence=ENGINES[request.engine].licence,
         n_samples=n_samples,
+        distance=request.distance,
     )
 
 

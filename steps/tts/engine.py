@@ -35,7 +35,7 @@ class Request:
     """One clip to speak.
 
     Attributes:
-        kind: the phrase, a part of it, or something else.
+        kind: the phrase, a part of it, words that sound like it, or something else.
         text: words, or phonemes between slashes (see `steps.phonemes`).
         language: a code of espeak-ng.
         engine: who speaks.
@@ -43,6 +43,7 @@ class Request:
         split: to which all its voices belong.
         speed: speaking rate, 1.0 being the engine's normal rate.
         seed: fixes what the engine varies besides: pitch, accent, blend, noise.
+        distance: of a neighbour, how far its sounds are from the phrase's.
     """
 
     kind: Kind
@@ -53,6 +54,7 @@ class Request:
     split: Split
     speed: float
     seed: int
+    distance: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

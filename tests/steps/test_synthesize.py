@@ -22,7 +22,17 @@ from nanowakeword.errors import ConfigError, DependencyError
 from steps.clippack import ClipPack
 from steps.settings import load_settings
 from steps.shards import run_shards
-from steps.speech_plan import SPLIT_SHARES, SPLITS, Texts, allot, deal, plan_clips, plan_monologues, split_voices
+from steps.speech_plan import (
+    SPLIT_SHARES,
+    SPLITS,
+    Neighbour,
+    Texts,
+    allot,
+    deal,
+    plan_clips,
+    plan_monologues,
+    split_voices,
+)
 from steps.stage import STAGES, run_stage
 from steps.synthesize import read_texts
 from steps.trim import finish_clip
@@ -135,6 +145,42 @@ def test_a_split_hears_sentences_of_its_own() -> None:
     assert not any(said[a] & said[b] for a in SPLITS for b in SPLITS if a < b)
 
 
+def test_neighbours_are_measured_on_words_that_training_never_heard() -> None:
+    near = [Neighbour(text=f"/æl{c}/", distance=0.4 + n / 50) for n, c in enumerate("bdfhijklmnprstvwz")]
+    requests = plan_clips(
+        replace(TEXTS, neighbours=near),
+        counts={"positive": 10, "neighbour": 80},
+        engines={name: ENGINES[name] for name in ("espeak", "kokoro", "flite")},
+        shares={"espeak": 1.0, "kokoro": 1.0, "flite": 1.0},
+        speed=(0.5, 1.35),
+        seed=7,
+        evaluation_neighbours=30,
+    )
+    clips = [request for request in requests if request.kind == "neighbour"]
+    assert Counter(r.split for r in clips) == {"train": 70, "validation": 10, "calibration": 30, "test": 30}
+    distances = {neighbour.text: neighbour.distance for neighbour in near}
+    assert all(request.distance == distances[request.text] for request in clips)
+    assert {request.engine for request in clips} == {"espeak", "kokoro"}  # flite reads words only
+    assert all(request.distance is None for request in requests if request.kind != "neighbour")
+    said = {split: {r.text for r in clips if r.split == split} for split in SPLITS}
+    assert set().union(*said.values()) == set(distances)
+    assert not any(said[a] & said[b] for a in SPLITS for b in SPLITS if a < b)
+
+
+def test_neighbours_of_the_file_that_are_too_near_are_not_spoken(tmp_path: Path) -> None:
+    path = tmp_path / "phrases.json"
+    document = {
+        "language": "en-us",
+        "positives": ["alexa"],
+        "partials": [],
+        "sentences": ["a"],
+        "min_distance": 0.4,
+        "neighbours": [{"text": text, "distance": d, "note": ""} for text, d in (("c", 0.7), ("a", 0.39), ("b", 0.4))],
+    }
+    path.write_text(json.dumps(document), "utf-8")
+    assert read_texts(path).neighbours == [Neighbour(text="b", distance=0.4), Neighbour(text="c", distance=0.7)]
+
+
 def test_slow_words_are_well_represented() -> None:
     alone = sorted(request.speed for request in plan("espeak", n=2000) if request.kind == "positive")
     assert alone[len(alone) // 2] == pytest.approx(1 / 1.37, abs=0.02)
@@ -184,6 +230,7 @@ def workspace(root: Path, *, workers: int = 2, engines: str = "{hibari: 0.3, esp
         ("positives: 2400", "positives: 60"),
         ("partials: 700", "partials: 20"),
         ("negatives: 1800", "negatives: 20"),
+        ("evaluation_neighbours: 200", "evaluation_neighbours: 0"),
         ("evaluation_hours: 1.0", "evaluation_hours: 0.0"),
         (re.findall("engines: {.*}", text)[0], f"engines: {engines}"),
         ("  workers: 2\n\ncorpus", f"  workers: {workers}\n\ncorpus"),
