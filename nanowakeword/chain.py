@@ -109,7 +109,8 @@ def plan_chain(
         DependencyError: an optional package is not installed.
         ModelError: a model cannot be loaded.
     """
-    paths = [model] if isinstance(model, str | Path) else list(model or ())
+    paths = [_check_path(item) for item in _listed(model)]
+    gate_model = None if gate_model is None else _check_path(gate_model)
     if remote_pipeline not in PIPELINES:
         raise ConfigError("no such remote_pipeline", got=repr(remote_pipeline), expected=" or ".join(PIPELINES))
     if gate_threshold is not None:
@@ -150,13 +151,25 @@ def plan_chain(
     return make, {item.card.name: item for item in models.local}
 
 
-def _load_local(paths: Sequence[str | Path], *, cascade: bool, gate_model: str | Path | None) -> _Models:
+def _listed(model: Paths) -> Sequence[Any]:
+    if model is None:
+        return ()
+    return model if isinstance(model, Sequence) and not isinstance(model, str | bytes) else (model,)
+
+
+def _check_path(path: Any) -> Path:
+    if not isinstance(path, str | Path) or not str(path) or "\0" in str(path) or not Path(path).name:
+        raise ConfigError("no path of a model", got=repr(path), expected="the path of an .onnx file")
+    return Path(path)
+
+
+def _load_local(paths: Sequence[Path], *, cascade: bool, gate_model: Path | None) -> _Models:
     if not paths:
         raise ConfigError("no model to load", expected="the path of an .onnx file, or a list of paths")
     if cascade and gate_model is None:
         if len(paths) > 1:
             raise ConfigError("a cascade of several models needs to be told its gate", hint="Give gate_model, too")
-        beside = Path(paths[0])
+        beside = paths[0]
         gate_model = beside.with_name(f"{beside.stem}_lite.onnx")
         if not gate_model.is_file():
             raise ConfigError(
@@ -172,7 +185,7 @@ def _load_local(paths: Sequence[str | Path], *, cascade: bool, gate_model: str |
     return _Models(local=models, gate=gate, features=None)
 
 
-def _load_edge(paths: Sequence[str | Path], *, gate_model: str | Path | None, features: bool) -> _Models:
+def _load_edge(paths: Sequence[Path], *, gate_model: Path | None, features: bool) -> _Models:
     """The models that an edge device needs when the verifier runs on a server."""
     if len(paths) > 1:
         raise ConfigError(

@@ -26,9 +26,10 @@ from nanowakeword.guard import OwnerGuard, plan_guard
 from nanowakeword.hearing import Hearing
 from nanowakeword.listening import Listener, print_detection
 from nanowakeword.postfilter import check_threshold
+from nanowakeword.resampling import ToMono16k, check_rate
 from nanowakeword.results import DetectionResult
 from nanowakeword.rules import PerModel, Rules, make_rules
-from nanowakeword.timing import HOP_SAMPLES
+from nanowakeword.timing import HOP_SAMPLES, SAMPLE_RATE_HZ
 
 __all__ = ["NanoInterpreter"]
 
@@ -48,11 +49,14 @@ class NanoInterpreter:
         *,
         budget: PerModel[str | float] = None,
         make_guard: Callable[[], OwnerGuard | None] = lambda: None,
+        sample_rate_hz: int = SAMPLE_RATE_HZ,
     ) -> None:
         self._make_chain = make_chain
         self._make_guard = make_guard
         self._budget = budget
-        self._hearing = Hearing(make_chain(), make_guard())
+        self._sample_rate_hz = sample_rate_hz
+        converter = None if sample_rate_hz == SAMPLE_RATE_HZ else ToMono16k(sample_rate_hz)
+        self._hearing = Hearing(make_chain(), make_guard(), converter)
         self._rules = make_rules(self.cards, default_budget=budget)
         self._listener: Listener | None = None
         self.reset()
@@ -61,12 +65,10 @@ class NanoInterpreter:
     def load_model(
         cls,
         model: str | Path | Sequence[str | Path] | None = None,
-        *,
         cascade: bool = False,
         gate_model: str | Path | None = None,
         gate_threshold: float | None = None,
         remote_verifier: str | None = None,
-        remote_models: str | Sequence[str] = (),
         remote_pipeline: str = "verifier_only",
         remote_timeout: float = 2.0,
         remote_api_key: str | None = None,
@@ -74,11 +76,14 @@ class NanoInterpreter:
         remote_ssl_certfile: str | Path | None = None,
         remote_ssl_keyfile: str | Path | None = None,
         remote_ssl_ca_certs: str | Path | None = None,
+        *,
+        remote_models: str | Sequence[str] = (),
         vad: str | None = None,
         vad_threshold: float = 0.0,
         enable_noise_reduction: bool = False,
         budget: PerModel[str | float] = None,
         owner: str | Path | Mapping[str, str | Path] | None = None,
+        sample_rate_hz: int = SAMPLE_RATE_HZ,
     ) -> NanoInterpreter:
         """Load one model, or several that listen to the same audio, or connect to a server that has them.
 
@@ -90,7 +95,6 @@ class NanoInterpreter:
             gate_model: path of the gate, a tiny model of the same phrase; implies ``cascade``.
             gate_threshold: score at which the gate wakes the model. Default: its own.
             remote_verifier: ``host:port`` of a server that runs the models.
-            remote_models: names of the server's models. Default: its default model.
             remote_pipeline: ``verifier_only``: features go to the server; ``full``: audio does. Without a gate, all the
                 time.
             remote_timeout: seconds to wait for an answer before the server counts as lost.
@@ -99,6 +103,7 @@ class NanoInterpreter:
             remote_ssl_certfile: certificate of this client, PEM, for mutual TLS.
             remote_ssl_keyfile: its private key, PEM.
             remote_ssl_ca_certs: certificates that the server's is checked against, PEM; implies TLS.
+            remote_models: names of the server's models. Default: its default model.
             vad: name of a voice activity detector, ``energy`` or ``silero``: while it hears nothing, nothing runs.
             vad_threshold: its threshold; 0 for its own. Alone, above 0, it means ``silero``.
             enable_noise_reduction: reduce noise first.
@@ -106,6 +111,7 @@ class NanoInterpreter:
                 threshold is the one that the card measured for it. Default: the card's own threshold.
             owner: file of an owner's verifier (``nanowakeword enrol``), or files by model name: only that voice is let
                 through.
+            sample_rate_hz: of the audio that `predict` gets; others than 16,000 are converted (extra ``audio``).
 
         Raises:
             ConfigError: arguments contradict each other, are out of range, or two models have the same name.
@@ -135,7 +141,9 @@ class NanoInterpreter:
             vad_threshold=vad_threshold,
             denoise=enable_noise_reduction,
         )
-        return cls(make_chain, budget=budget, make_guard=plan_guard(owner, models))
+        return cls(
+            make_chain, budget=budget, make_guard=plan_guard(owner, models), sample_rate_hz=check_rate(sample_rate_hz)
+        )
 
     def reset(self) -> None:
         """Start a new stream, as after long silence: nothing that was heard before has any effect."""
@@ -227,32 +235,41 @@ class NanoInterpreter:
         self._result = self._hearing.hear(check_chunk(chunk), rules_now, withhold=withhold)
         return self._result
 
-    def predict_clip(self, clip: str | Path | Samples, **filters: Any) -> list[DetectionResult]:
+    def predict_clip(
+        self, clip: str | Path | Samples, chunk_size: int = HOP_SAMPLES, **filters: Any
+    ) -> list[DetectionResult]:
         """Listen to a whole recording as to a new stream; the interpreter's own stream is not touched.
 
         Args:
-            clip: path of a recording, or int16 ``[n]`` at 16 kHz.
+            clip: path of a recording of any rate, or int16 ``[n]`` at the interpreter's.
+            chunk_size: samples at 16 kHz of a chunk.
             filters: ``threshold``, ``patience`` and so on, as in `predict`.
 
         Returns:
-            One result per hop of 80 ms, as `predict` gives; the last hop is completed with silence.
+            One result per chunk, a hop of 80 ms, as `predict` gives; the last is completed with silence.
 
         Raises:
             AudioError: the recording cannot be read or holds no audio, or the array is not int16 or not mono.
             ConfigError: as in `predict`.
             RemoteError: models run on a server, and it cannot be reached, refuses, or does not answer in time.
         """
-        samples = read_audio(clip) if isinstance(clip, str | Path) else check_chunk(clip)
+        if chunk_size < 1:
+            raise ConfigError("bad chunk_size", got=chunk_size, expected="1 sample or more")
+        if isinstance(clip, str | Path):
+            samples = read_audio(clip)
+        else:
+            samples = ToMono16k(self._sample_rate_hz).feed(check_chunk(clip), last=True)
         samples = np.pad(samples, (0, -len(samples) % HOP_SAMPLES))
         with NanoInterpreter(self._make_chain, budget=self._budget, make_guard=self._make_guard) as fresh:
-            return [fresh._predict_now(hop, filters) for hop in samples.reshape(-1, HOP_SAMPLES)]
+            starts = range(0, len(samples), chunk_size)
+            return [fresh._predict_now(samples[start : start + chunk_size], filters) for start in starts]
 
     def listen(
         self,
         on_detection: Callable[[str, float], object] | None = None,
-        *,
         threshold: PerModel[float] = None,
         cooldown: PerModel[float] = None,
+        *,
         on_score: Callable[[float, float], object] | None = None,
         on_audio: Callable[[Samples], object] | None = None,
         on_result: Callable[[DetectionResult], object] | None = None,
@@ -285,6 +302,8 @@ class NanoInterpreter:
         """
         if self._listener is not None and self._listener.running:
             raise ConfigError("this interpreter listens already", hint="Call stop() first, or load another")
+        if source is None and self._sample_rate_hz != SAMPLE_RATE_HZ:
+            raise ConfigError("a microphone converts its audio itself", hint="Load the model without sample_rate_hz")
         options = {"threshold": threshold, "debounce_time": cooldown, **filters}
         self.reset()
         self.predict(np.zeros(0, np.int16), **options)  # what is wrong is told before a microphone is opened
@@ -313,7 +332,7 @@ class NanoInterpreter:
         if self._listener is not None:
             self._listener.stop()
 
-    def detected(self, threshold: float | None = None, *, model: str | None = None) -> bool:
+    def detected(self, threshold: float | None = None, model: str | None = None) -> bool:
         """Whether the score of the last `predict` reaches a threshold, in each chunk in which it does.
 
         Args:
@@ -334,6 +353,37 @@ class NanoInterpreter:
         )
 
     @property
+    def model_name(self) -> str:
+        """The model of the last result that fired or has the highest score; the first one before there is a result."""
+        return self._result.model_name
+
+    @property
+    def score(self) -> float:
+        """Highest score of the last `predict`."""
+        return self._result.score
+
+    @property
+    def verifier_score(self) -> float:
+        """The same, by the name it has in a cascade."""
+        return self._result.score
+
+    @property
+    def gate_score(self) -> float:
+        """Highest score of the gate in the last `predict`, 0.0 without a gate."""
+        return self._result.gate_score
+
+    @property
+    def gate_name(self) -> str | None:
+        """Name of the gate, None without one."""
+        gate = self._hearing.chain.gate
+        return None if gate is None else gate.name
+
+    @property
+    def is_cascade(self) -> bool:
+        """Whether a gate wakes the models."""
+        return self._hearing.chain.gate is not None
+
+    @property
     def raw_scores(self) -> dict[str, float]:
         """Highest score of each model in the last `predict`, before the caller's own filters."""
         return dict(self._hearing.raw_scores)
@@ -343,15 +393,17 @@ class NanoInterpreter:
         """What is loaded and what was heard last, for logs and status pages."""
         chain = self._hearing.chain
         return {
+            "model_name": self.model_name,
             "loaded_models": list(self.cards),
             "phrases": {name: card.phrase for name, card in self.cards.items()},
             "thresholds": {name: rules.threshold for name, rules in self._rules.items()},
+            "score": self.score,
             "scores": dict(self._result.scores),
             "raw_scores": self.raw_scores,
-            "is_cascade": chain.gate is not None,
-            "gate_name": None if chain.gate is None else chain.gate.name,
+            "is_cascade": self.is_cascade,
+            "gate_name": self.gate_name,
             "gate_threshold": None if chain.gate is None else chain.gate.threshold,
-            "gate_score": self._result.gate_score,
+            "gate_score": self.gate_score,
             "is_remote": chain.remote is not None,
             "heard_hops": chain.standbys[-1].hops if chain.standbys else None,
             "run_hops": chain.standbys[0].run_hops if chain.standbys else None,
@@ -366,9 +418,9 @@ class NanoInterpreter:
         gate = f" behind {chain.gate.name}" if (chain := self._hearing.chain).gate else ""
         return f"NanoInterpreter({', '.join(self.cards) or 'not connected'}{gate})"
 
-    def _predict_now(self, hop: Samples, filters: dict[str, Any]) -> DetectionResult:
+    def _predict_now(self, chunk: Samples, filters: dict[str, Any]) -> DetectionResult:
         """As `predict`, but what a server has to say is waited for."""
-        result = self.predict(hop, **filters)
+        result = self.predict(chunk, **filters)
         if (remote := self._hearing.chain.remote) is None:
             return result
         self.wait_ready(_CLIP_TIMEOUT_S)

@@ -6,56 +6,21 @@ import math
 import threading
 import time
 from collections import deque
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from nanowakeword.arrays import Samples
 from nanowakeword.errors import AudioError, DependencyError
+from nanowakeword.resampling import ToMono16k
 from nanowakeword.soundcards import InputDevice, InputStream, SoundLibrary
 from nanowakeword.timing import HOP_S, SAMPLE_RATE_HZ
 
-__all__ = ["Connection", "ToMono16k"]
+__all__ = ["Connection"]
 
 _QUEUE_S: Final = 5.0
 # A device from which nothing comes for so long is gone, whatever the library says. PulseAudio may need 2 s to begin.
 _STALL_S: Final = 4.0
-
-
-class ToMono16k:
-    """Converts a stream of interleaved int16 to 16 kHz mono; channels are averaged.
-
-    Args:
-        rate_hz: of what comes in.
-        channels: of what comes in.
-
-    Raises:
-        DependencyError: the rate is another, and soxr is not installed.
-    """
-
-    def __init__(self, rate_hz: int, channels: int) -> None:
-        self._channels = channels
-        self._resampler: Any = None
-        if rate_hz != SAMPLE_RATE_HZ:
-            try:
-                import soxr
-            except ImportError:
-                raise DependencyError(
-                    f"a microphone at {rate_hz} Hz needs the package soxr",
-                    hint='Install it: pip install "nanowakeword[audio]"',
-                ) from None
-            self._resampler = soxr.ResampleStream(rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ")
-
-    def feed(self, block: bytes) -> Samples:
-        """Convert the next block; what a filter holds back comes with the next one."""
-        samples = np.frombuffer(block, np.int16)
-        if self._channels == 1 and self._resampler is None:
-            return samples
-        mono = samples.reshape(-1, self._channels).mean(axis=1, dtype=np.float32)
-        if self._resampler is not None:
-            mono = self._resampler.resample_chunk(mono)
-        converted: Samples = np.clip(np.rint(mono), -32_768, 32_767).astype(np.int16)
-        return converted
 
 
 class Connection:
@@ -102,7 +67,7 @@ class Connection:
             if not self._blocks:
                 self._changed.wait(wait_s)
             block = self._blocks.popleft() if self._blocks else b""
-        return self._convert.feed(block) if block else np.zeros(0, np.int16)
+        return self._convert.feed(np.frombuffer(block, np.int16))
 
     def close(self) -> None:
         """End it. May hang with the sound system."""

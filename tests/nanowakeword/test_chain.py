@@ -162,6 +162,24 @@ def test_what_contradicts_itself(folder: Path, options: dict[str, Any], message:
         NanoInterpreter.load_model(**options)
 
 
+@pytest.mark.parametrize("model", ["", ".", "a\0b.onnx", 5, b"beep.onnx", [None]], ids=repr)
+def test_what_is_no_path(model: Any) -> None:
+    with pytest.raises(ConfigError, match="no path of a model"):
+        NanoInterpreter.load_model(model)
+
+
+def test_an_hour_at_once_is_heard_as_in_pieces(folder: Path) -> None:
+    """Chunks longer than any ring: what sleeps, and the owner's guard behind it, still find their audio."""
+    interpreter = NanoInterpreter.load_model(folder / "beep.onnx", cascade=True, vad="energy")
+    audio = np.concatenate([np.tile(SOUND, 8), silence(5.0)])
+    at_once = interpreter.predict(audio)
+    interpreter.reset()
+    in_pieces = listen(interpreter, audio)
+    assert [item.end_s for item in at_once.detections] == [item.end_s for item in in_pieces]
+    assert len(in_pieces) == 8
+    assert at_once.gate_score == pytest.approx(1.0, abs=1e-3)
+
+
 def test_a_gate_that_is_no_model(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "gate.onnx").write_text("gate")
     with pytest.raises(ModelError, match="cannot load model"):

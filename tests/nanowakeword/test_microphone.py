@@ -10,15 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from nanowakeword import NanoInterpreter
 from nanowakeword.arrays import Samples
 from nanowakeword.errors import AudioError, ConfigError
 from nanowakeword.microphone import Microphone, MicrophoneEvent, level_dbfs, list_devices
 from nanowakeword.soundcards import InputDevice, InputStream, OnBlock, SoundLibrary, choose_device, connection
-from nanowakeword.soundcards.connection import ToMono16k
 from tests.nanowakeword.played_device import PlayedLibrary, device
 from tests.nanowakeword.test_imports import BLOCKER
 from tests.nanowakeword.virtual_microphone import DEVICE, VirtualMicrophone, virtual_microphone
@@ -89,36 +86,6 @@ def test_a_device_that_is_not_there_or_several(wanted: int | str) -> None:
 def test_no_device_at_all() -> None:
     with pytest.raises(AudioError, match="Plug one in"):
         choose_device([], None)
-
-
-@settings(max_examples=30, deadline=None)
-@given(sizes=st.lists(st.integers(1, 3_000), min_size=1, max_size=12), rate_hz=st.sampled_from([8_000, 44_100, 48_000]))
-def test_conversion_does_not_depend_on_the_pieces(sizes: list[int], rate_hz: int) -> None:
-    samples = np.random.default_rng(0).integers(-9_000, 9_000, (sum(sizes), 2)).astype(np.int16)
-    whole = ToMono16k(rate_hz, 2).feed(samples.tobytes())
-    converter = ToMono16k(rate_hz, 2)
-    pieces = np.concatenate([converter.feed(piece.tobytes()) for piece in np.split(samples, np.cumsum(sizes)[:-1])])
-    # How much the filter holds back may differ, what comes out may not.
-    shared = min(len(whole), len(pieces))
-    np.testing.assert_allclose(pieces[:shared], whole[:shared], atol=1)
-
-
-def test_conversion_keeps_a_tone_and_averages_the_channels() -> None:
-    t = np.arange(48_000) / 48_000
-    left = np.rint(8_000 * np.sin(2 * np.pi * 1_000 * t)).astype(np.int16)
-    mono = ToMono16k(48_000, 2).feed(np.stack([left, np.zeros_like(left)], axis=1).tobytes())
-    assert 14_000 < len(mono) <= 16_000
-    middle = mono[4_000:12_000]
-    assert np.abs(middle).max() == pytest.approx(4_000, rel=0.01)
-    spectrum = np.abs(np.fft.rfft(middle))
-    assert spectrum.argmax() * 16_000 / len(middle) == pytest.approx(1_000, abs=3)
-
-
-def test_conversion_clips() -> None:
-    loud = np.where(np.arange(48_000) // 24 % 2, 32_767, -32_768).astype(np.int16)  # overshoots when band-limited
-    mono = ToMono16k(48_000, 1).feed(loud.tobytes())
-    assert mono.max() == 32_767
-    assert mono.min() == -32_768
 
 
 @pytest.mark.parametrize(
