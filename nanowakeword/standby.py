@@ -136,15 +136,17 @@ class Standby:
     def feed(self, hops: Samples) -> list[Judged]:
         """Take the next hops; while asleep there is nothing to return but late answers."""
         answers: list[Judged] = []
+        ran = False
         wishes = self._trigger.feed(hops)
         for start, end, awake in self._stretches(wishes):
             audio = hops[start * HOP_SAMPLES : end * HOP_SAMPLES]
             if awake:
+                ran = True
                 answers += self._run(audio)
             self._ring.append(audio)
             if not self._fresh and self._ring.hops - self._fed_until > self._ring_hops:
                 self._begin()  # it cannot be fed without a gap any more: a remote one closes its stream
-        return answers + self._translate(self._scorer.feed(_NO_AUDIO))
+        return answers if ran else self._translate(self._scorer.feed(_NO_AUDIO))
 
     def _begin(self) -> None:
         """Let the scorer begin a new stream, wherever it will next be fed."""

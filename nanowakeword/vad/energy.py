@@ -31,7 +31,7 @@ from nanowakeword.timing import HOP_SAMPLES
 
 __all__ = ["EnergyVad"]
 
-# Chosen on the calibration part of real recordings: benchmarks/vad.py.
+# Chosen on the calibration part of real recordings: benchmarks/standby.py.
 _MARGIN_DB: Final = 6.0
 _MARGINS_DB: Final = (3.0, 30.0)
 _BLOCKS: Final = 8

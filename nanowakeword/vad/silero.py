@@ -24,7 +24,7 @@ from nanowakeword.timing import HOP_SAMPLES
 
 __all__ = ["SileroVad"]
 
-_THRESHOLD: Final = 0.1  # loses fewer words in noise than 0.5 does and is open hardly more: benchmarks/vad.py
+_THRESHOLD: Final = 0.1  # loses fewer words in noise than 0.5 does and is open hardly more: benchmarks/standby.py
 _FRAME_SAMPLES: Final = 512
 _CONTEXT_HOPS: Final = 50
 

@@ -1,21 +1,21 @@
-"""What a voice activity detector in front of a model saves, what it costs, and what it loses.
+"""What saves power in front of a model, a voice activity detector or the gate: what it costs, saves and loses.
 
-    python benchmarks/vad.py M.onnx CORPUS                                      # defaults, test part
-    python benchmarks/vad.py M.onnx CORPUS --split calibration --vad energy:6 energy:9 silero:0.3 silero:0.5
+    python benchmarks/standby.py M.onnx CORPUS                                      # defaults, test part
+    python benchmarks/standby.py M.onnx CORPUS --split calibration --trigger energy:6 silero:0.3 gate:0.4
 
-CORPUS is the folder of the stage corpus, such as workspaces/NAME/artifacts/corpus. Constants were chosen on the
-calibration part; what is quoted was measured on the test part.
+CORPUS is the folder of the stage corpus, such as workspaces/NAME/artifacts/corpus; the gate is M_lite.onnx beside
+M.onnx. Constants were chosen on the calibration part; what is quoted was measured on the test part.
 
-Open: share of hops that the detector wants. Run: share that the model runs in standby behind it, holding and catching
-up included; the cost is the detector's, plus the model's times this share, all timed in turn in one run on one thread.
-Lost: clips of the phrase that the model hears alone and not behind the detector, with exact limits, confidence 95 %.
+Open: share of hops that the trigger wants. Run: share that the model runs in standby behind it, holding and catching up
+included; the cost is the trigger's, plus the model's times this share, all timed in turn in one run on one thread.
+Lost: clips of the phrase that the model hears alone and not behind the trigger, with exact limits, confidence 95 %.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,9 +28,11 @@ from nanowakeword.evaluation.recordings import LeftOut, Recording
 from nanowakeword.evaluation.streams import Joined, join
 from nanowakeword.graph import Graph
 from nanowakeword.scorer import LocalScorer, Scorer, Trigger
-from nanowakeword.standby import Standby
+from nanowakeword.standby import GateTrigger, Standby
 from nanowakeword.timing import HOP_SAMPLES, SAMPLE_RATE_HZ
 from nanowakeword.vad import VADS, build_vad
+
+Maker = Callable[[], Trigger]
 
 GAP_S = 4.0
 PIECE_HOPS = 50
@@ -40,26 +42,28 @@ ROOM_S = 120
 
 def main() -> None:
     """Measure and print three tables."""
-    parser = argparse.ArgumentParser(description="What a VAD saves, costs and loses.")
+    parser = argparse.ArgumentParser(description="What stands before a model: what it costs, saves and loses.")
     parser.add_argument("model", type=Path)
     parser.add_argument("corpus", type=Path, help="folder of the stage corpus")
     parser.add_argument("--split", choices=["calibration", "test"], default="test")
-    parser.add_argument("--vad", nargs="+", default=list(VADS), metavar="NAME[:THRESHOLD]")
+    parser.add_argument("--trigger", nargs="+", default=["gate", *VADS], metavar="NAME[:THRESHOLD]")
     parser.add_argument("--threshold", type=float, help="of the model; default: its own")
     parser.add_argument("--minutes", type=float, default=30, help="of each kind of recording without the phrase")
     options = parser.parse_args()
     graph = Graph.load(options.model)
     material = Split.load(options.corpus, phrase=graph.card.phrase, split=options.split)
     threshold = options.threshold or graph.card.threshold
-    vad_ms, model_ms = time_in_turn(graph, options.vad)
+    triggers = {name: maker(name, graph) for name in options.trigger}
+    trigger_ms, model_ms = time_in_turn(graph, triggers)
     print(f"{graph.card.name}, {options.split} part; model {model_ms:.3f} ms per 80 ms, threshold {threshold:g}\n")
-    print_shares(graph, material, options.vad, vad_ms=vad_ms, model_ms=model_ms, seconds=60 * options.minutes)
-    print_losses(graph, material, options.vad, threshold=threshold)
+    print_shares(graph, material, triggers, trigger_ms=trigger_ms, model_ms=model_ms, seconds=60 * options.minutes)
+    print_losses(graph, material, triggers, threshold=threshold)
 
 
-def time_in_turn(graph: Graph, vads: Sequence[str]) -> tuple[dict[str, float], float]:
-    """Median milliseconds per hop of each detector and of the model, called in turn on the same hops."""
-    steps = {name: build(name).feed for name in vads} | {"": LocalScorer([graph]).feed}
+def time_in_turn(graph: Graph, triggers: Mapping[str, Maker]) -> tuple[dict[str, float], float]:
+    """Median milliseconds per hop of each trigger and of the model, called in turn on the same hops."""
+    steps: dict[str, Callable[[Samples], object]] = {name: make().feed for name, make in triggers.items()}
+    steps[""] = LocalScorer([graph]).feed
     taken: dict[str, list[float]] = {name: [] for name in steps}
     order = list(steps.items())
     for hop in pink_noise(TIMED_HOPS * HOP_SAMPLES, rms=300.0, seed=0).astype(np.int16).reshape(-1, HOP_SAMPLES):
@@ -75,25 +79,25 @@ def time_in_turn(graph: Graph, vads: Sequence[str]) -> tuple[dict[str, float], f
 def print_shares(
     graph: Graph,
     material: Split,
-    vads: Sequence[str],
+    triggers: Mapping[str, Maker],
     *,
-    vad_ms: dict[str, float],
+    trigger_ms: dict[str, float],
     model_ms: float,
     seconds: float,
 ) -> None:
     """Shares of hops, and cost, by kind of sound."""
-    for name in vads:
-        print(f"{name}: {vad_ms[name]:.4f} ms per 80 ms")
-    print(f"\n{'sound':<26}{'minutes':>8}  {'VAD':<12}{'open':>8}{'run':>8}{'ms':>8}")
+    for name in triggers:
+        print(f"{name}: {trigger_ms[name]:.4f} ms per 80 ms")
+    print(f"\n{'sound':<26}{'minutes':>8}  {'trigger':<12}{'open':>8}{'run':>8}{'ms':>8}")
     for kind, streams in sounds(material, seconds):
         audio = np.concatenate(list(streams))
-        for name in vads:
-            wanted = np.concatenate([*map(build(name).feed, pieces(audio))]).mean()
-            standby = Standby(LocalScorer([graph]), build(name))
+        for name, make in triggers.items():
+            wanted = np.concatenate([*map(make().feed, pieces(audio))]).mean()
+            standby = Standby(LocalScorer([graph]), make())
             for piece in pieces(audio):
                 standby.feed(piece)
             run = standby.run_hops / standby.hops
-            cost_ms = vad_ms[name] + run * model_ms
+            cost_ms = trigger_ms[name] + run * model_ms
             minutes = len(audio) / SAMPLE_RATE_HZ / 60
             row = f"{kind:<26}{minutes:>8.1f}  {name:<12}{wanted:>8.1%}{run:>8.1%}{cost_ms:>8.3f}"
             print(row, flush=True)
@@ -119,8 +123,8 @@ def limited(streams: Iterator[Joined], seconds: float) -> Iterator[Samples]:
         left -= len(joined.audio[:left])
 
 
-def print_losses(graph: Graph, material: Split, vads: Sequence[str], *, threshold: float) -> None:
-    """Clips of the phrase that a detector loses, by condition."""
+def print_losses(graph: Graph, material: Split, triggers: Mapping[str, Maker], *, threshold: float) -> None:
+    """Clips of the phrase that a trigger loses, by condition."""
     talkers = material.by_kind["speech"]
     conditions = {
         "as recorded": Playback(),
@@ -129,12 +133,12 @@ def print_losses(graph: Graph, material: Split, vads: Sequence[str], *, threshol
         "the same, babble 10 dB": Playback(level_dbfs=-40, snr_db=10, talkers=talkers),
         "the same, pink 0 dB": Playback(level_dbfs=-40, snr_db=0),
     }
-    print(f"{'phrase':<26}{'VAD':<14}{'missed':<28}{'lost of what is heard without'}")
+    print(f"{'phrase':<26}{'trigger':<14}{'missed':<28}{'lost of what is heard without'}")
     for condition, playback in conditions.items():
         heard = hear(LocalScorer([graph]), material.positives, playback, threshold=threshold)
         print(f"{condition:<26}{'none':<14}{described(share(int((~heard).sum()), len(heard)))}")
-        for name in vads:
-            behind = hear(Standby(LocalScorer([graph]), build(name)), material.positives, playback, threshold=threshold)
+        for name, make in triggers.items():
+            behind = hear(Standby(LocalScorer([graph]), make()), material.positives, playback, threshold=threshold)
             missed, lost = int((~behind).sum()), int((heard & ~behind).sum())
             figures = f"{described(share(missed, len(heard))):<28}{described(share(lost, max(int(heard.sum()), 1)))}"
             print(f"{condition:<26}{name:<14}{figures}", flush=True)
@@ -164,10 +168,13 @@ def pieces(audio: Samples) -> Iterator[Samples]:
         yield audio[start : start + PIECE_HOPS * HOP_SAMPLES]
 
 
-def build(name: str) -> Trigger:
-    """A detector from ``NAME`` or ``NAME:THRESHOLD``."""
+def maker(name: str, graph: Graph) -> Maker:
+    """What makes a trigger, from ``NAME`` or ``NAME:THRESHOLD``."""
     kind, _, value = name.partition(":")
-    return build_vad(kind, float(value or 0))
+    if kind != "gate":
+        return lambda: build_vad(kind, float(value or 0))
+    gate = Graph.load(graph.path.with_name(f"{graph.path.stem}_lite.onnx"))
+    return lambda: GateTrigger(gate, threshold=float(value) if value else None)
 
 
 def refuse(left_out: LeftOut) -> None:
