@@ -44,7 +44,7 @@ def pool_stream(x: Tensor, past: Tensor, *, frames_per_hop: int) -> tuple[Tensor
     line = torch.cat([past, hops], dim=2)  # [b, 2c, m-1+k]
     averages = F.avg_pool1d(line[:, :c], keep + 1, stride=1)
     maxima = _max_pool(line[:, c:], keep + 1, stride=1)
-    return torch.cat([averages, maxima], dim=1), line[:, :, line.shape[2] - keep :]
+    return torch.cat([averages, maxima], dim=1), line[:, :, -keep:] if keep else past
 
 
 def _max_pool(x: Tensor, size: int, *, stride: int) -> Tensor:

@@ -80,7 +80,7 @@ class Tcn(nn.Module):
         nexts = []
         for past, convolution, norm in zip(pasts, self.convolutions, self.norms, strict=True):
             line = torch.cat([past, x], dim=2)  # [b, c, past + t]
-            nexts.append(line[:, :, line.shape[2] - past.shape[2] :])
+            nexts.append(line[:, :, -past.shape[2] :])
             x = norm(convolution(line)).relu()
         x, pooled = pool_stream(x, pooled, frames_per_hop=self._per_hop)  # [b, 2c, k]
         logits = self._logits(x).mean(dim=1)
