@@ -46,7 +46,7 @@ def main() -> None:
 
 def _speak(engine: Engine, texts: list[str]) -> tuple[float, float]:
     """Processor time and length of the speech, seconds; loading the engine is in the first."""
-    voices = [voice.name for voice in engine.voices]
+    voices = [voice.name for voice in engine.voices("en-us")]
     requests = [
         Request(
             kind="positive",

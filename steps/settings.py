@@ -34,8 +34,8 @@ Count = Annotated[int, Field(ge=0)]
 
 FRONT_ENDS = Literal["logmel", "speech_embedding", "wakehubert"]
 ARCHITECTURES = Literal["gru", "tcn"]
-ENGINES = Literal["espeak", "flite", "hibari", "kokoro", "piper"]
-POOLS = Literal["positive", "partial", "speech", "noise"]
+ENGINES = Literal["espeak", "festival", "flite", "hibari", "kokoro", "piper", "pyttsx3"]
+POOLS = Literal["positive", "partial", "speech", "noise", "neighbour"]
 
 
 class Section(BaseModel):
@@ -99,9 +99,20 @@ class Synthesize(Section):
     negatives: Positive
     evaluation_neighbours: Count
     evaluation_hours: Annotated[float, Field(ge=0.0, le=100.0)]
-    engines: dict[ENGINES, Annotated[float, Field(gt=0.0)]] = Field(min_length=1)
+    engines: dict[ENGINES, Annotated[float, Field(gt=0.0)] | None] = Field(min_length=1)
     speed: Range
     workers: Positive
+
+    @field_validator("engines")
+    @classmethod
+    def _all_or_none(cls, shares: dict[ENGINES, float | None]) -> dict[ENGINES, float | None]:
+        without = [name for name, share in shares.items() if share is None]
+        if 0 < len(without) < len(shares):
+            raise ValueError(
+                f"got no share for {', '.join(without)}; expected shares for all engines, or null for all, "
+                "which shares by the square root of their numbers of voices"
+            )
+        return shares
 
     @field_validator("speed")
     @classmethod

@@ -1,45 +1,26 @@
 """Who says what how fast: the list of clips to speak, before any is spoken.
 
-Voices belong to one split each, for good: a voice's split depends on the seed and on its engine alone, not on which
-engines are there. Within a split the engines that have voices in it share the clips in proportion to the settings, so
-engines with one voice, which goes to training, are heard in training only.
+Voices belong to one split each (`steps.voices`). Within a split the engines that have voices in it share the clips in
+proportion to the settings, so engines with one voice, which goes to training, are heard in training only.
 """
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar, get_args
+from typing import Final
 
 import numpy as np
 
 from nanowakeword.errors import ConfigError
 from steps.clippack import Kind, Split
 from steps.phonemes import of_text
-from steps.tts.engine import Engine, Request, Voice
+from steps.tts.engine import Engine, Request
+from steps.voices import SPLITS, deal, seed_of, split_voices
 
-__all__ = [
-    "SPLITS",
-    "SPLIT_SHARES",
-    "Neighbour",
-    "Texts",
-    "allot",
-    "deal",
-    "plan_clips",
-    "plan_monologues",
-    "split_voices",
-]
+__all__ = ["SPLIT_SHARES", "Neighbour", "Texts", "allot", "plan_clips", "plan_monologues", "share_engines"]
 
-Item = TypeVar("Item")
-
-SPLITS: Final[tuple[Split, ...]] = get_args(Split)
 SPLIT_SHARES: Final[dict[Split, float]] = {"train": 0.7, "validation": 0.1, "calibration": 0.1, "test": 0.1}
-# In the order in which voices are dealt out: whoever has one voice trains with it, whoever has nine is in every split.
-_DEAL: Final[tuple[Split, ...]] = (
-    *("train", "train", "validation", "train", "train"),
-    *("calibration", "train", "train", "test", "train"),
-)
 # Neighbours are ranked by distance: dealt in turn, each split hears words of its own from near to far.
 _DEAL_NEIGHBOURS: Final[tuple[Split, ...]] = ("train", "calibration", "train", "test", "validation")
 _MEASURED: Final[tuple[Split, ...]] = ("calibration", "test")
@@ -109,13 +90,14 @@ def plan_clips(
     Raises:
         ConfigError: no engine speaks the language, or the voices do not suffice for all splits.
     """
-    speakers = {name: split_voices(engines[name], seed=seed) for name in shares if name in engines}
+    names = [name for name in shares if name in engines]
     sentences = dict(zip(SPLITS, deal(texts.sentences), strict=True))
     neighbours = dict(zip(SPLITS, deal(texts.neighbours, order=_DEAL_NEIGHBOURS), strict=True))
     distances = {neighbour.text: neighbour.distance for neighbour in texts.neighbours}
     requests: list[Request] = []
     for kind, total in counts.items():
         language = texts.sentence_language if kind == "negative" else texts.language
+        speakers = {name: split_voices(engines[name], language=language, seed=seed) for name in names}
         for split, n in _by_split(kind, total, evaluation_neighbours=evaluation_neighbours).items():
             texts_of_kind: Sequence[str] = {
                 "positive": texts.positives,
@@ -123,14 +105,12 @@ def plan_clips(
                 "neighbour": [neighbour.text for neighbour in neighbours[split]],
                 "negative": sentences[split] or texts.sentences,
             }[kind]
-            sayable = {
-                name: _sayable(texts_of_kind, engines[name]) for name in speakers if engines[name].speaks(language)
-            }
-            able = [name for name, some in sayable.items() if some and speakers[name][split]]
+            sayable = {name: _sayable(texts_of_kind, engines[name]) for name in names if speakers[name][split]}
+            able = [name for name, some in sayable.items() if some]
             if not able and kind in {"positive", "negative"}:
                 raise ConfigError(
                     "synthesize.engines",
-                    got=f"{', '.join(speakers)}, without a voice for {language} to keep for {split}",
+                    got=f"{', '.join(names)}, without a voice for {language} to keep for {split}",
                     expected="an engine with many voices among them: espeak, or kokoro for English",
                 )
             for name, n_clips in zip(able, allot(n, [shares[name] for name in able]), strict=True):
@@ -177,11 +157,11 @@ def plan_monologues(
     sentences = dict(zip(SPLITS, deal(texts.sentences), strict=True))
     n = round(hours * 3600 / (_SENTENCES_IN_A_ROW * _SENTENCE_S))
     for split in _MEASURED:
-        rng = np.random.default_rng([seed, _number("monologue"), _number(split)])
+        rng = np.random.default_rng([seed, seed_of("monologue"), seed_of(split)])
         speakers = {
             name: voices
             for name, engine in engines.items()
-            if engine.speaks(texts.sentence_language) and (voices := split_voices(engine, seed=seed)[split])
+            if (voices := split_voices(engine, language=texts.sentence_language, seed=seed)[split])
         }
         if not (speakers and n):
             continue
@@ -200,6 +180,26 @@ def plan_monologues(
             distances={},
         )
     return requests
+
+
+def share_engines(
+    names: Mapping[str, float | None], engines: Mapping[str, Engine], *, languages: Sequence[str]
+) -> dict[str, float]:
+    """The shares of the engines that are there; where the settings give none, the square root of their voices' number.
+
+    Ten voices of one engine are heard more often than one of another, but not ten times: engines differ more than the
+    voices of one engine do.
+
+    Args:
+        names: engines as the settings name them, with their shares or without.
+        engines: those that are there.
+        languages: that are spoken; the one that an engine has most voices for counts.
+    """
+    return {
+        name: max(len(engines[name].voices(language)) for language in languages) ** 0.5 if share is None else share
+        for name, share in names.items()
+        if name in engines
+    }
 
 
 def _sayable(texts: Sequence[str], engine: Engine) -> list[str]:
@@ -221,7 +221,7 @@ def _plan_part(
     distances: Mapping[str, float],
 ) -> Iterator[Request]:
     """What one engine says of one kind in one split."""
-    rng = np.random.default_rng([seed, _number(engine.name), _number(kind), _number(split)])
+    rng = np.random.default_rng([seed, seed_of(engine.name), seed_of(kind), seed_of(split)])
     for text, voice in zip(_draw(rng, texts, n), _draw(rng, voices, n), strict=True):
         pair = (voice, str(rng.choice(voices))) if engine.blends else (voice,)
         yield Request(
@@ -235,29 +235,6 @@ def _plan_part(
             seed=int(rng.integers(2**31)),
             distance=distances.get(text),
         )
-
-
-def split_voices(engine: Engine, *, seed: int) -> dict[Split, list[Voice]]:
-    """Voices of an engine by split: families stay together, groups are spread."""
-    rng = np.random.default_rng([seed, _number(engine.name)])
-    groups: dict[str, dict[str, list[Voice]]] = {}
-    for voice in engine.voices:
-        groups.setdefault(voice.group, {}).setdefault(voice.family, []).append(voice)
-    families = [
-        families[i]
-        for group in groups.values()
-        for families in [list(group.values())]
-        for i in rng.permutation(len(group))
-    ]
-    return {
-        split: [voice for family in part for voice in family]
-        for split, part in zip(SPLITS, deal(families), strict=True)
-    }
-
-
-def deal(items: Sequence[Item], *, order: Sequence[Split] = _DEAL) -> list[list[Item]]:
-    """Items dealt out to the splits, in the order of `SPLITS`; ``order`` says whose turn it is."""
-    return [[item for i, item in enumerate(items) if order[i % len(order)] == split] for split in SPLITS]
 
 
 def allot(total: int, shares: Sequence[float]) -> list[int]:
@@ -288,8 +265,3 @@ def _draw_speed(rng: np.random.Generator, speed: tuple[float, float], *, lone: b
     if lone:
         return float(1.0 / rng.uniform(1.0 / fast, 1.0 / slow))
     return float(np.exp(rng.uniform(np.log(slow), np.log(fast))))
-
-
-def _number(name: str) -> int:
-    """A seed from a name, the same in every process."""
-    return zlib.crc32(name.encode())

@@ -27,11 +27,12 @@ from nanowakeword.timing import SAMPLE_RATE_HZ
 from steps.clippack import Clip, Split, write_clips
 from steps.phrases import NEGATIVE_LANGUAGE
 from steps.shards import run_shards
-from steps.speech_plan import SPLITS, Neighbour, Texts, plan_clips, plan_monologues
+from steps.speech_plan import Neighbour, Texts, plan_clips, plan_monologues, share_engines
 from steps.stage import Context
 from steps.tts import worker
 from steps.tts.engine import Engine, Request
 from steps.tts.table import ENGINES
+from steps.voices import SPLITS
 
 __all__ = ["find_engines", "read_texts", "run"]
 
@@ -78,7 +79,11 @@ def run(context: Context) -> None:
             "negative": settings.negatives,
         },
         engines=engines,
-        shares={str(name): share for name, share in settings.engines.items()},
+        shares=share_engines(
+            {str(name): share for name, share in settings.engines.items()},
+            engines,
+            languages=(texts.language, texts.sentence_language),
+        ),
         speed=settings.speed,
         seed=context.settings.seed,
         evaluation_neighbours=settings.evaluation_neighbours,

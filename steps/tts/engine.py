@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from steps.clippack import Kind, Split
 
-__all__ = ["Engine", "Request", "Samples", "Voice"]
+__all__ = ["Engine", "Request", "Samples", "Voice", "in_english"]
 
 Samples = npt.NDArray[np.float32]
 
@@ -23,11 +23,14 @@ class Voice:
         name: unique within the engine.
         family: voices of one family sound alike, so they stay in one split; by default the voice itself.
         group: sex, accent and the like; each group is spread over the splits.
+        home: the split that it always goes to. It is set for people whom several engines imitate, so that nobody is in
+            two splits, and for voices best kept for validation; None: it is dealt.
     """
 
     name: str
     family: str
     group: str = ""
+    home: Split | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,12 +68,12 @@ class Engine:
         name: its key in the settings and in the table.
         licence: SPDX expression of the voices.
         sample_rate_hz: of what it returns.
-        languages: first parts of the language codes that it speaks; None: all of espeak-ng's.
-        reads_phonemes: whether English phonemes between slashes are understood.
+        reads_phonemes: whether phonemes between slashes are understood, in every language that it speaks.
         blends: whether two voices can be mixed into a new one.
         shard_clips: clips spoken by one process, some 10 to 30 seconds of work.
-        voices: its speakers.
-        missing: how to install it, or None when it is there. May download the voices.
+        voices: its speakers of a language, a code of espeak-ng; none: it does not speak it. What a platform or a
+            program offers is known only once ``missing`` has said that it is there.
+        missing: how to install it or why it is of no use, or None when it is there. May download the voices.
         speak: speech, float32 in -1...1, for requests in order. The same requests and seed give the same samples in a
             fresh process, and only there. An empty array: the engine refused.
     """
@@ -78,14 +81,18 @@ class Engine:
     name: str
     licence: str
     sample_rate_hz: int
-    languages: frozenset[str] | None
     reads_phonemes: bool
     blends: bool
     shard_clips: int
-    voices: tuple[Voice, ...]
+    voices: Callable[[str], tuple[Voice, ...]]
     missing: Callable[[], str | None]
     speak: Callable[[Sequence[Request], int], Iterator[Samples]]
 
     def speaks(self, language: str) -> bool:
         """Whether texts of a language can be asked for."""
-        return self.languages is None or language.split("-")[0].lower() in self.languages
+        return bool(self.voices(language))
+
+
+def in_english(*voices: Voice) -> Callable[[str], tuple[Voice, ...]]:
+    """Speakers of English only, for `Engine.voices`."""
+    return lambda language: voices if language.lower().split("-")[0] == "en" else ()

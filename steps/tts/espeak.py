@@ -41,6 +41,9 @@ def _voices(group: str, families: str) -> Iterator[Voice]:
             yield Voice(name=name, family=names[0], group=group)
 
 
+_SPEAKERS: Final = (*_voices("women", _WOMEN), *_voices("men", _MEN))
+
+
 def _speak(requests: Sequence[Request], seed: int) -> Iterator[Samples]:
     del seed  # everything is in the requests
     for request in requests:
@@ -64,11 +67,10 @@ ENGINE: Final = Engine(
     name="espeak",
     licence="GPL-3.0-or-later",
     sample_rate_hz=espeak_ng.SAMPLE_RATE_HZ,
-    languages=None,
     reads_phonemes=True,
     blends=False,
     shard_clips=400,
-    voices=(*_voices("women", _WOMEN), *_voices("men", _MEN)),
+    voices=lambda _: _SPEAKERS,
     missing=espeak_ng.missing,
     speak=_speak,
 )

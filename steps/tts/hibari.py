@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from steps.phonemes import kokoro_symbols, of_text
-from steps.tts.engine import Engine, Request, Samples, Voice
+from steps.tts.engine import Engine, Request, Samples, Voice, in_english
 
 __all__ = ["ENGINE"]
 
@@ -44,11 +44,10 @@ ENGINE: Final = Engine(
     name="hibari",
     licence="Apache-2.0",
     sample_rate_hz=24_000,
-    languages=frozenset({"en"}),
     reads_phonemes=True,
     blends=False,
     shard_clips=200,
-    voices=(Voice(name="heart", family="heart"),),
+    voices=in_english(Voice(name="heart", family="heart", home="train")),
     missing=_missing,
     speak=_speak,
 )

@@ -18,7 +18,7 @@ from models.weights import fetch
 from nanowakeword.errors import DependencyError
 from steps import espeak_ng
 from steps.phonemes import kokoro_symbols, of_text
-from steps.tts.engine import Engine, Request, Samples, Voice
+from steps.tts.engine import Engine, Request, Samples, Voice, in_english
 
 __all__ = ["ENGINE"]
 
@@ -96,14 +96,20 @@ ENGINE: Final = Engine(
     name="kokoro",
     licence="Apache-2.0",
     sample_rate_hz=24_000,
-    languages=frozenset({"en"}),
     reads_phonemes=True,
     blends=True,
     shard_clips=25,
-    voices=tuple(
-        Voice(name=f"{group}_{name}", family=f"{group}_{name}", group=group)
-        for group, names in _VOICES.items()
-        for name in names.split()
+    voices=in_english(
+        *(
+            Voice(
+                name=f"{group}_{name}",
+                family=f"{group}_{name}",
+                group=group,
+                home="train" if name == "heart" else None,  # hibari learned from her
+            )
+            for group, names in _VOICES.items()
+            for name in names.split()
+        )
     ),
     missing=_missing,
     speak=_speak,

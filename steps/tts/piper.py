@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from steps.phonemes import of_text
-from steps.tts.engine import Engine, Request, Samples, Voice
+from steps.tts.engine import Engine, Request, Samples, Voice, in_english
 
 __all__ = ["ENGINE"]
 
@@ -59,11 +59,10 @@ ENGINE: Final = Engine(
     name="piper",
     licence="CC0-1.0 AND LicenseRef-lessac",
     sample_rate_hz=22_050,
-    languages=frozenset({"en"}),
     reads_phonemes=True,
     blends=False,
     shard_clips=100,
-    voices=(Voice(name="joe", family="joe"),),
+    voices=in_english(Voice(name="joe", family="joe")),
     missing=_missing,
     speak=_speak,
 )

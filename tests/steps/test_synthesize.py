@@ -24,20 +24,19 @@ from steps.settings import load_settings
 from steps.shards import run_shards
 from steps.speech_plan import (
     SPLIT_SHARES,
-    SPLITS,
     Neighbour,
     Texts,
     allot,
-    deal,
     plan_clips,
     plan_monologues,
-    split_voices,
+    share_engines,
 )
 from steps.stage import STAGES, run_stage
 from steps.synthesize import read_texts
 from steps.trim import finish_clip
 from steps.tts.engine import Request
 from steps.tts.table import ENGINES
+from steps.voices import SPLITS, deal, split_voices
 
 REPOSITORY = Path(__file__).parents[2]
 TEXTS = Texts(
@@ -56,7 +55,15 @@ def plan(
         texts,
         counts={"positive": n, "partial": n // 3, "negative": n},
         engines={name: ENGINES[name] for name in names},
-        shares={"kokoro": 0.35, "piper": 0.25, "hibari": 0.15, "espeak": 0.25, "flite": 0.1},
+        shares={
+            "kokoro": 0.35,
+            "piper": 0.25,
+            "hibari": 0.15,
+            "espeak": 0.25,
+            "flite": 0.1,
+            "festival": 0.1,
+            "pyttsx3": 0.1,
+        },
         speed=speed,
         seed=seed,
     )
@@ -75,7 +82,7 @@ def test_every_clip_is_planned_and_no_voice_is_in_two_splits(names: set[str], n:
     assert {request.engine for request in requests} <= names
     where: dict[tuple[str, str], set[str]] = {}
     for request in requests:
-        families = {voice.name: voice.family for voice in ENGINES[request.engine].voices}
+        families = {voice.name: voice.family for voice in ENGINES[request.engine].voices("en-us")}
         for voice in request.voices:
             where.setdefault((request.engine, families[voice]), set()).add(request.split)
     assert all(len(splits) == 1 for splits in where.values())
@@ -109,7 +116,11 @@ def _homes(requests: list[Request]) -> dict[tuple[str, str], str]:
 def test_single_voices_train_and_blends_stay_in_a_split() -> None:
     requests = plan("kokoro", "piper", "hibari", "espeak")
     assert {request.split for request in requests if request.engine in {"piper", "hibari"}} == {"train"}
-    homes = {v.name: split for split, voices in split_voices(ENGINES["kokoro"], seed=7).items() for v in voices}
+    homes = {
+        v.name: split
+        for split, voices in split_voices(ENGINES["kokoro"], language="en-us", seed=7).items()
+        for v in voices
+    }
     blends = [request for request in requests if len(request.voices) == 2]
     assert len(blends) > 50
     assert all({homes[voice] for voice in request.voices} == {request.split} for request in blends)
@@ -160,7 +171,7 @@ def test_neighbours_are_measured_on_words_that_training_never_heard() -> None:
     assert Counter(r.split for r in clips) == {"train": 70, "validation": 10, "calibration": 30, "test": 30}
     distances = {neighbour.text: neighbour.distance for neighbour in near}
     assert all(request.distance == distances[request.text] for request in clips)
-    assert {request.engine for request in clips} == {"espeak", "kokoro"}  # flite reads words only
+    assert {request.engine for request in clips if request.split == "train"} == {"espeak", "kokoro", "flite"}
     assert all(request.distance is None for request in requests if request.kind != "neighbour")
     said = {split: {r.text for r in clips if r.split == split} for split in SPLITS}
     assert set().union(*said.values()) == set(distances)
@@ -189,7 +200,27 @@ def test_slow_words_are_well_represented() -> None:
 
 
 def test_engines_that_read_words_only_get_words() -> None:
-    assert {r.text for r in plan("espeak", "flite") if r.engine == "flite" and r.kind == "partial"} == {"al"}
+    wordy = replace(ENGINES["flite"], reads_phonemes=False)
+    requests = plan_clips(
+        TEXTS,
+        counts={"partial": 60},
+        engines={"flite": wordy, "espeak": ENGINES["espeak"]},
+        shares={"flite": 1.0, "espeak": 1.0},
+        speed=(0.5, 1.35),
+        seed=7,
+    )
+    assert {r.text for r in requests if r.engine == "flite"} == {"al"}
+    assert {r.text for r in requests if r.engine == "espeak"} == {"al", "/ksə/"}
+
+
+def test_without_shares_engines_speak_by_the_square_root_of_their_voices() -> None:
+    engines = {name: ENGINES[name] for name in ("espeak", "kokoro", "piper")}
+    assert share_engines({"kokoro": 0.3, "flite": 0.2}, engines, languages=["en-us"]) == {"kokoro": 0.3}
+    shares = share_engines(dict.fromkeys([*engines, "flite"]), engines, languages=["en-us"])
+    assert list(shares) == ["espeak", "kokoro", "piper"]
+    assert shares["kokoro"] == pytest.approx(28**0.5)
+    assert shares["piper"] == 1.0
+    assert share_engines(dict.fromkeys(engines), engines, languages=["de", "en-us"]) == shares
 
 
 def test_a_language_that_only_espeak_speaks() -> None:

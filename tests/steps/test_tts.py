@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
+import ctypes.util
 import io
 import json
 import pkgutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import get_args
 
 import numpy as np
@@ -21,12 +22,12 @@ import steps.tts
 from models.weights import WEIGHTS, cache_folder
 from nanowakeword.timing import SAMPLE_RATE_HZ
 from steps.settings import ENGINES as NAMES_IN_SETTINGS
-from steps.speech_plan import split_voices
 from steps.trim import finish_clip
 from steps.tts.engine import Engine, Request
 from steps.tts.table import ENGINES
+from steps.voices import split_voices
 
-HELPERS = {"engine", "table", "worker"}
+HELPERS = {"arpabet", "engine", "table", "worker"}
 Clips = list[npt.NDArray[np.int16]]
 
 
@@ -45,7 +46,7 @@ def engine(request: pytest.FixtureRequest) -> Engine:
 
 
 def ask(engine: Engine, *texts: str, speed: float = 1.0) -> list[Request]:
-    voices = [voice.name for voice in engine.voices]
+    voices = [voice.name for voice in engine.voices("en-us")]
     return [
         Request(
             kind="positive",
@@ -80,12 +81,26 @@ def test_the_table_the_folder_and_the_settings_name_the_same_engines() -> None:
 @pytest.mark.parametrize("name", sorted(ENGINES))
 def test_facts_of_an_engine_are_complete(name: str) -> None:
     row = ENGINES[name]
-    names = [voice.name for voice in row.voices]
-    assert len(set(names)) == len(names) >= 1
     assert row.licence
     assert row.sample_rate_hz >= SAMPLE_RATE_HZ
     assert row.shard_clips > 0
-    assert row.speaks("en-us")
+
+
+def test_voices_of_an_engine_are_told_apart(engine: Engine) -> None:
+    names = [voice.name for voice in engine.voices("en-gb")]
+    assert engine.voices("en-gb") == engine.voices("en-us")
+    assert len(set(names)) == len(names) >= 1
+
+
+def test_people_whom_several_engines_imitate_are_in_one_split() -> None:
+    homes = {
+        (row.name, voice.name): split
+        for row in (ENGINES[name] for name in ("festival", "flite", "hibari", "kokoro"))
+        for split, voices in split_voices(row, language="en-us", seed=7).items()
+        for voice in voices
+    }
+    for someone in ("heart", "slt", "kal", "awb"):
+        assert len({split for (_, name), split in homes.items() if someone in name}) == 1
 
 
 @pytest.fixture(scope="module")
@@ -191,13 +206,28 @@ def test_what_is_no_speech_is_dropped(samples: npt.NDArray[np.float32], text: st
 @pytest.mark.parametrize("name", ["espeak", "kokoro"])
 def test_engines_with_many_voices_have_some_for_every_split(name: str) -> None:
     for seed in range(20):
-        assert all(split_voices(ENGINES[name], seed=seed).values())
+        assert all(split_voices(ENGINES[name], language="en-us", seed=seed).values())
 
 
 def test_espeak_knows_all_its_voices() -> None:
     row = ENGINES["espeak"]
     if row.missing() is not None:
         pytest.skip(f"espeak: {row.missing()}")
-    clips = speak_in_fresh_process(row, ask(row, *["alexa"] * len(row.voices)))
-    assert len({clip.tobytes() for clip in clips}) == len(row.voices)
+    clips = speak_in_fresh_process(row, ask(row, *["alexa"] * len(row.voices("en-us"))))
+    assert len({clip.tobytes() for clip in clips}) == len(row.voices("en-us"))
     assert all(0.2 < len(clip) / SAMPLE_RATE_HZ < 1.2 for clip in clips)
+
+
+def test_pyttsx3_speaks_where_its_driver_is() -> None:
+    # On Linux it counts as unavailable, for it would repeat espeak's voices; but its code can be heard.
+    row = ENGINES["pyttsx3"]
+    if sys.platform != "linux" or not ctypes.util.find_library("espeak-ng"):
+        pytest.skip("pyttsx3 finds no installed espeak-ng here: sudo apt-get install libespeak-ng1")
+    assert "espeak has already" in (row.missing() or "")
+    assert not row.speaks("en-us")
+    asked = ask(ENGINES["espeak"], *["alexa"] * 8)
+    clips = speak_in_fresh_process(row, [replace(request, voices=("gmw/en-us",)) for request in asked])
+    # This driver gives some clips the rate of the one before, and loses some: one of the reasons not to use it here.
+    lengths_s = [len(clip) / SAMPLE_RATE_HZ for clip in clips if len(clip)]
+    assert len(lengths_s) >= 1
+    assert all(0.3 < seconds < 1.0 for seconds in lengths_s)
