@@ -19,7 +19,7 @@ from nanowakeword.arrays import Floats, Samples
 from nanowakeword.errors import AudioError, DependencyError
 from nanowakeword.timing import SAMPLE_RATE_HZ
 
-__all__ = ["check_chunk", "read_audio"]
+__all__ = ["check_chunk", "lacking_bytes", "read_audio"]
 
 _FORMATS: Final = "a recording such as WAV, FLAC, Ogg or MP3"
 _BLOCK_S: Final = 30  # decoded at a time: a recording of many hours needs memory for its 16 kHz samples only
@@ -76,7 +76,7 @@ def read_audio(path: str | Path) -> Samples:
     try:
         with path.open("rb") as file:
             empty = not file.read(1)
-            lacking = _lacking_bytes(file)
+            lacking = lacking_bytes(file)
     except FileNotFoundError:
         raise AudioError(f"no recording at {path}") from None
     except IsADirectoryError:
@@ -95,7 +95,7 @@ def read_audio(path: str | Path) -> Samples:
     return samples
 
 
-def _lacking_bytes(file: BinaryIO) -> int:
+def lacking_bytes(file: BinaryIO) -> int:
     """Bytes of audio that the header of a WAV file names and that are not there; 0 for other files.
 
     libsndfile reads such a file without a word; other formats carry checks of their own.

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import threading
-import wave
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,13 +12,13 @@ from typing import Any, Final, Literal
 
 from nanowakeword.arrays import Samples
 from nanowakeword.errors import ConfigError, StorageError
-from nanowakeword.timing import SAMPLE_RATE_HZ
+from nanowakeword.kept_files import replace_file, to_line, to_wav
 
-__all__ = ["Kept", "Kind", "RecordingStore"]
+__all__ = ["INDEX", "Kept", "Kind", "RecordingStore"]
 
 Kind = Literal["detection", "near_miss"]
 
-_INDEX: Final = "misses.jsonl"
+INDEX: Final = "misses.jsonl"
 _UNSAFE: Final = re.compile(r"[^\w.-]+", re.ASCII)
 
 
@@ -70,7 +67,7 @@ class RecordingStore:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._rows = self._read_index()
             # Seen now rather than at the first detection, hours later.
-            with (self._folder / _INDEX).open("ab"):
+            with (self._folder / INDEX).open("ab"):
                 pass
         except OSError as error:
             raise StorageError(f"cannot keep recordings in {self._folder}", got=error.strerror) from None
@@ -91,7 +88,7 @@ class RecordingStore:
         """
         at = at.astimezone(UTC)
         stamp = f"{at:%Y%m%dT%H%M%S}.{at.microsecond // 1000:03d}Z"
-        data = _to_wav(samples)
+        data = to_wav(samples)
         with self._lock:
             name = self._free_name(f"{stamp}_{_UNSAFE.sub('_', model)[:80]}_{kind}")
             kept = Kept(
@@ -103,9 +100,9 @@ class RecordingStore:
                 kind=kind,
             )
             try:
-                _replace(self._folder / name, data)
-                with (self._folder / _INDEX).open("ab") as file:
-                    file.write(_to_line(asdict(kept)))
+                replace_file(self._folder / name, data)
+                with (self._folder / INDEX).open("ab") as file:
+                    file.write(to_line(asdict(kept)))
                 self._rows.append((asdict(kept), len(data)))
                 self._forget_oldest()
             except OSError as error:
@@ -128,11 +125,11 @@ class RecordingStore:
             row, size = self._rows.pop(0)
             (self._folder / row["file"]).unlink(missing_ok=True)
             total -= size
-        _replace(self._folder / _INDEX, b"".join(_to_line(row) for row, _ in self._rows))
+        replace_file(self._folder / INDEX, b"".join(to_line(row) for row, _ in self._rows))
 
     def _read_index(self) -> list[tuple[dict[str, Any], int]]:
         """Lines and sizes of the recordings that are there; what is no line of ours is left out."""
-        path = self._folder / _INDEX
+        path = self._folder / INDEX
         rows = []
         for line in path.read_bytes().splitlines() if path.exists() else []:
             try:
@@ -144,28 +141,3 @@ class RecordingStore:
             if recording.name == row["file"] and recording.suffix == ".wav" and recording.is_file():
                 rows.append((row, recording.stat().st_size))
         return rows
-
-
-def _to_wav(samples: Samples) -> bytes:
-    buffer = io.BytesIO()
-    with wave.open(buffer, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(SAMPLE_RATE_HZ)
-        file.writeframes(samples.astype("<i2").tobytes())
-    return buffer.getvalue()
-
-
-def _to_line(row: Mapping[str, Any]) -> bytes:
-    return (json.dumps(row, ensure_ascii=False) + "\n").encode()
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write a file beside, then rename it; a write that fails leaves nothing behind."""
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        beside.write_bytes(data)
-        beside.replace(path)
-    except OSError:
-        beside.unlink(missing_ok=True)
-        raise

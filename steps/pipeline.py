@@ -1,7 +1,8 @@
 """``dvc.yaml``, derived: the table of stages gives the edges, the import graph gives the code.
 
 ``python -m steps pipeline`` writes it; a test compares it with the committed one. A workspace has the same file, with
-one dependency more where ``corpus.real`` names a manifest: DVC then sees when the recordings' list changes.
+one dependency more for each manifest and folder that the section ``corpus`` names: DVC then sees when the recordings'
+list changes.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ __all__ = ["pipeline_text", "write_pipeline"]
 
 _HEADER: Final = """\
 # Made by `python -m steps pipeline` from the table of stages in steps/stage.py and from what each stage imports.
-# Run it after adding a stage or an import, and after changing corpus.real; the tests compare.
+# Run it after adding a stage or an import, and after changing a path of corpus; the tests compare.
 """
 # Shown by `dvc metrics show` and `dvc plots show`.
 _FOOTER: Final = """\
@@ -58,8 +59,8 @@ def write_pipeline(workspace: Path) -> bool:
 
 def _stage_text(stage: Stage, settings: Settings) -> str:
     deps = [STAGES[name].out for name in stage.inputs]
-    if stage.name == "corpus" and settings.corpus.real is not None:
-        deps.append(settings.corpus.real)
+    if stage.name == "corpus":
+        deps += settings.corpus.paths
     deps += [path.as_posix() for path in closure(f"steps.{stage.name}")]
     # DVC asks a shell: with `exec` the stage takes the shell's place, so that it is DVC's own child whatever the shell.
     return (

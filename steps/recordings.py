@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -48,7 +49,9 @@ class Recording:
 
 def load_recordings(folder: Path) -> list[Recording]:
     """Recordings that the stage wrote into a folder."""
-    return [Recording(**json.loads(line)) for line in (folder / "recordings.jsonl").read_text("utf-8").splitlines()]
+    rows = [json.loads(line) for line in (folder / "recordings.jsonl").read_text("utf-8").splitlines()]
+    # Copies that the stage made lie in the folder itself, wherever that is.
+    return [Recording(**{**row, "path": os.path.normpath(folder.absolute() / row["path"])}) for row in rows]
 
 
 def read_recording(path: str | Path, *, start_s: float = 0.0, seconds: float | None = None) -> Audio:

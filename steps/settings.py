@@ -27,7 +27,16 @@ def _pair(value: object) -> object:
     return tuple(value)
 
 
+def _list_paths(value: object) -> object:
+    """One path or a list of them; null is none."""
+    paths = [] if value is None else [value] if isinstance(value, str) else value
+    if not isinstance(paths, list | tuple) or not all(isinstance(path, str) and path.strip() for path in paths):
+        raise ValueError(f"got {value!r}; expected a path, a list of paths, or null")
+    return tuple(dict.fromkeys(paths))
+
+
 Range = Annotated[tuple[float, float], BeforeValidator(_pair)]
+Paths = Annotated[tuple[str, ...], BeforeValidator(_list_paths)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
@@ -138,11 +147,56 @@ class RealSplit(Section):
         return self
 
 
+class RawAudio(Section):
+    """Form of files without a header."""
+
+    rate_hz: Annotated[int, Field(ge=4_000, le=192_000)]
+    width_bytes: Literal[1, 2, 3, 4]
+    channels: Annotated[int, Field(ge=1, le=8)]
+
+
 class Corpus(Section):
     """Real recordings."""
 
-    real: str | None
+    real: Paths
     split: RealSplit
+    positive_data_path: Paths
+    negative_data_path: Paths
+    background_paths: Paths
+    rir_paths: Paths
+    misses_path: Paths
+    own_split: RealSplit
+    raw: RawAudio
+
+    @property
+    def paths(self) -> list[str]:
+        """All manifests and folders, each once."""
+        return list(dict.fromkeys(path for field in self.path_fields() for path in getattr(self, field)))
+
+    @classmethod
+    def path_fields(cls) -> list[str]:
+        """Names of the settings that hold paths."""
+        return [name for name, field in cls.model_fields.items() if field.annotation == tuple[str, ...]]
+
+
+class Shares(Section):
+    """Share of the windows that each augmentation is applied to, by its name in the table."""
+
+    speed: Share
+    tempo: Share
+    pitch: Share
+    tract: Share
+    context: Share
+    room: Share
+    noise: Share
+    eq: Share
+    microphone: Share
+    band: Share
+    gate: Share
+    clipping: Share
+    level: Share
+    take: Share
+    codec: Share
 
 
 class Augment(Section):

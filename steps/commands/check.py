@@ -6,6 +6,7 @@ import argparse
 
 from nanowakeword.errors import ConfigError
 from steps.commands.options import add_workspace
+from steps.folders import find_in_folders
 from steps.settings import load_settings
 
 __all__ = ["add_arguments", "run"]
@@ -20,7 +21,9 @@ def run(options: argparse.Namespace) -> None:
     """Validate the settings, and nothing else."""
     root = options.workspace
     settings = load_settings(root / "params.yaml")
-    real = settings.corpus.real
-    if real is not None and not (root / real).is_file():
-        raise ConfigError("corpus.real", got=f"no file {real}", expected="the path of a manifest.csv, or null")
+    corpus = settings.corpus
+    for real in corpus.real:
+        if not (root / real).is_file():
+            raise ConfigError("corpus.real", got=f"no file {real}", expected="the path of a manifest.csv, or null")
+    find_in_folders(corpus, root=root, phrase=settings.wakeword.phrase)
     print(f"settings are valid; the phrase is {settings.wakeword.phrase!r}")

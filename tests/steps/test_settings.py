@@ -50,7 +50,7 @@ def test_the_committed_settings_are_valid() -> None:
     settings = load_settings(CHECKOUT / "params.yaml")
     assert settings.wakeword.phrase == "hey nano"
     assert settings.wakeword.file_name == "hey_nano"
-    assert settings.corpus.real is None
+    assert settings.corpus.real == ()
 
 
 @pytest.mark.parametrize(

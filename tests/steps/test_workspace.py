@@ -234,7 +234,7 @@ class TestRecordings:
     def test_the_manifest_is_a_dependency_of_corpus(self, folder: Path, manifest: Path) -> None:
         relative = manifest.relative_to(Path.cwd())
         settings = prepare_workspace(folder, real=relative).settings
-        assert settings.corpus.real == str(manifest)
+        assert settings.corpus.real == (str(manifest),)
         status = subprocess.run(
             [sys.executable, "-m", "dvc", "status", "corpus"], cwd=folder, capture_output=True, text=True, check=True
         )
