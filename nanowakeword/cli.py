@@ -53,7 +53,9 @@ class CheckoutCommand(NamedTuple):
     help: str
 
 
-CHECKOUT_COMMANDS: Final[dict[str, CheckoutCommand]] = {}
+CHECKOUT_COMMANDS: Final = {
+    "corpus": CheckoutCommand("manifest", "write a manifest of a public corpus that you downloaded"),
+}
 
 
 class _Parser(argparse.ArgumentParser):
