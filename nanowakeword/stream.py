@@ -22,7 +22,7 @@ from nanowakeword.postfilter import Event, PostFilter, check_patience, check_ref
 from nanowakeword.results import Detection
 from nanowakeword.timing import HOP_S, HOP_SAMPLES
 
-__all__ = ["DetectionStream", "HopBuffer", "ScoreStream", "to_detection"]
+__all__ = ["DetectionStream", "HopBuffer", "ScoreJudge", "ScoreStream", "to_detection"]
 
 # 4 s of audio in one run of the graph: per hop faster than shorter runs, and than longer ones, which leave the cache.
 _RUN_SAMPLES: Final = 50 * HOP_SAMPLES
@@ -90,7 +90,58 @@ class ScoreStream:
         return self.feed(np.zeros(-self._buffer.waiting_samples % HOP_SAMPLES, np.int16))
 
 
-class DetectionStream:
+class ScoreJudge:
+    """Turns one stream's scores into detections, wherever the scores come from.
+
+    Args:
+        card: the model's.
+        threshold: score at or above which it fires. None: the model's own.
+        patience: hops in a row that must reach the threshold.
+        refractory_s: seconds after a detection in which nothing fires. None: the model's own.
+
+    Raises:
+        ConfigError: an argument is out of range.
+    """
+
+    def __init__(
+        self, card: ModelCard, *, threshold: float | None = None, patience: int = 1, refractory_s: float | None = None
+    ) -> None:
+        self.card = card
+        self.threshold = card.threshold if threshold is None else check_threshold(threshold)
+        self.patience = check_patience(patience)
+        self.refractory_s = card.refractory_s if refractory_s is None else check_refractory(refractory_s)
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin a new stream."""
+        self._filter = PostFilter()
+        self._scores = _NO_SCORES
+
+    @property
+    def scores(self) -> Floats:
+        """Scores of the hops that became known last, float32 ``[k]``, ``k >= 0``."""
+        return self._scores
+
+    @property
+    def first_hop(self) -> int:
+        """Number, within the stream, of the hop that `scores` begins with."""
+        return self._filter.hops - len(self._scores)
+
+    @property
+    def processed_samples(self) -> int:
+        """Samples judged so far; later ones wait for the rest of their hop."""
+        return self._filter.hops * HOP_SAMPLES
+
+    def judge(self, scores: Floats) -> list[Detection]:
+        """Take the scores of the next hops, float32 ``[k]``, ``k >= 0``, and return what was heard, oldest first."""
+        self._scores = scores
+        events = self._filter.push(
+            scores, threshold=self.threshold, patience=self.patience, refractory_s=self.refractory_s
+        )
+        return [to_detection(event, card=self.card, patience=self.patience) for event in events]
+
+
+class DetectionStream(ScoreJudge):
     """Listens to one microphone or recording.
 
     Args:
@@ -106,32 +157,14 @@ class DetectionStream:
     def __init__(
         self, graph: Graph, *, threshold: float | None = None, patience: int = 1, refractory_s: float | None = None
     ) -> None:
+        super().__init__(graph.card, threshold=threshold, patience=patience, refractory_s=refractory_s)
         self.graph = graph
-        self.threshold = graph.card.threshold if threshold is None else check_threshold(threshold)
-        self.patience = check_patience(patience)
-        self.refractory_s = graph.card.refractory_s if refractory_s is None else check_refractory(refractory_s)
-        self.reset()
+        self._stream = ScoreStream(graph)
 
     def reset(self) -> None:
         """Forget everything: the next sample is the first of a new stream."""
         self._stream = ScoreStream(self.graph)
-        self._filter = PostFilter()
-        self._scores = _NO_SCORES
-
-    @property
-    def scores(self) -> Floats:
-        """Scores of the hops that the last `feed` or `flush` completed, float32 ``[k]``, ``k >= 0``."""
-        return self._scores
-
-    @property
-    def first_hop(self) -> int:
-        """Number, within the stream, of the hop that `scores` begins with."""
-        return self._filter.hops - len(self._scores)
-
-    @property
-    def processed_samples(self) -> int:
-        """Samples judged so far; later ones wait for the rest of their hop."""
-        return self._filter.hops * HOP_SAMPLES
+        self.restart()
 
     def feed(self, audio: Samples) -> list[Detection]:
         """Listen to int16 audio ``[n]`` at 16 kHz, any ``n``, and return what was heard, oldest first.
@@ -139,18 +172,11 @@ class DetectionStream:
         Raises:
             AudioError: the audio is not int16 or not mono.
         """
-        return self._judge(self._stream.feed(audio))
+        return self.judge(self._stream.feed(audio))
 
     def flush(self) -> list[Detection]:
         """Complete the last hop with silence, for recordings that end, and return what was heard."""
-        return self._judge(self._stream.flush())
-
-    def _judge(self, scores: Floats) -> list[Detection]:
-        self._scores = scores
-        events = self._filter.push(
-            scores, threshold=self.threshold, patience=self.patience, refractory_s=self.refractory_s
-        )
-        return [to_detection(event, card=self.graph.card, patience=self.patience) for event in events]
+        return self.judge(self._stream.flush())
 
 
 def to_detection(event: Event, *, card: ModelCard, patience: int) -> Detection:

@@ -7,16 +7,14 @@ import numpy as np
 from nanowakeword.arrays import Floats
 from nanowakeword.card import ModelCard
 from nanowakeword.heads import Heads
-from nanowakeword.postfilter import PostFilter, check_threshold
 from nanowakeword.results import Detection
-from nanowakeword.stream import to_detection
-from nanowakeword.timing import HOP_SAMPLES
+from nanowakeword.stream import ScoreJudge
 from serving.errors import ProtocolError
 
 __all__ = ["VerifierStream"]
 
 
-class VerifierStream:
+class VerifierStream(ScoreJudge):
     """Listens to the features of one stream.
 
     Args:
@@ -29,27 +27,9 @@ class VerifierStream:
     """
 
     def __init__(self, heads: Heads, *, card: ModelCard, threshold: float) -> None:
-        self.threshold = check_threshold(threshold)
+        super().__init__(card, threshold=threshold)
         self._heads = heads
-        self._card = card
         self._state = heads.zero_state()
-        self._filter = PostFilter()
-        self._scores: Floats = np.zeros(0, np.float32)
-
-    @property
-    def scores(self) -> Floats:
-        """Scores of the hops of the last `feed`, float32 ``[k]``."""
-        return self._scores
-
-    @property
-    def first_hop(self) -> int:
-        """Number, within the stream, of the hop that `scores` begins with."""
-        return self._filter.hops - len(self._scores)
-
-    @property
-    def processed_samples(self) -> int:
-        """Samples that the features judged so far were made of."""
-        return self._filter.hops * HOP_SAMPLES
 
     def feed(self, features: Floats) -> list[Detection]:
         """Listen to whole hops of features, float32 ``[k*r, f]``, ``k >= 0``, and return what was heard.
@@ -63,10 +43,8 @@ class VerifierStream:
             scores = judged[0]
             if not np.isfinite(scores).all():
                 raise ProtocolError("features that no audio gives", got=f"values of up to {np.abs(features).max():.3g}")
-        self._scores = scores
-        events = self._filter.push(scores, threshold=self.threshold, refractory_s=self._card.refractory_s)
-        return [to_detection(event, card=self._card, patience=1) for event in events]
+        return self.judge(scores)
 
     def flush(self) -> list[Detection]:
         """End the stream; features come in whole hops, so nothing is left to judge."""
-        return self.feed(np.zeros((0, self._heads.feature_shape[1]), np.float32))
+        return self.judge(np.zeros(0, np.float32))
