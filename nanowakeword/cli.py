@@ -43,6 +43,7 @@ COMMANDS: Final = {
     "enrol": Command("nanowakeword.commands.enrol", "learn the owner's voice"),
     "evaluate": Command("nanowakeword.commands.evaluate", "measure misses and false accepts"),
     "listen": Command("nanowakeword.commands.listen", "listen to a microphone"),
+    "record": Command("nanowakeword.commands.record", "record the phrase, to train with it"),
 }
 
 
