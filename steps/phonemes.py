@@ -12,7 +12,16 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-__all__ = ["bare", "between_slashes", "has_vowel", "kokoro_symbols", "mnemonics", "of_text"]
+__all__ = [
+    "bare",
+    "between_slashes",
+    "has_mnemonic",
+    "has_vowel",
+    "kokoro_symbols",
+    "mnemonics",
+    "of_text",
+    "split_ipa",
+]
 
 
 def _table(pairs: str) -> dict[str, str]:
@@ -65,6 +74,19 @@ def mnemonics(ipa: str) -> str:
     marks = {"ˈ": "'", "ˌ": ","}
     tokens = re.findall(f"[{_STRESS} ]|{_MNEMONIC.pattern}", ipa)
     return f"[[{''.join(marks.get(token) or _MNEMONICS.get(token, token) for token in tokens)}]]"
+
+
+def split_ipa(ipa: str) -> list[str]:
+    """Phonemes of a text in IPA, stress marks in front of them; spaces are left out.
+
+    It is not known where a phoneme ends: /tʃ/ is taken for one.
+    """
+    return re.findall(f"[{_STRESS}]*(?:{_MNEMONIC.pattern}|[^{_STRESS} ])", ipa)
+
+
+def has_mnemonic(phoneme: str) -> bool:
+    """Whether engines can be told to say a phoneme, given in IPA without stress."""
+    return "".join(_MNEMONIC.findall(phoneme)) == phoneme
 
 
 def kokoro_symbols(ipa: str, *, british: bool) -> str:

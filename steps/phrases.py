@@ -1,7 +1,8 @@
 """Stage ``phrases``: what will be spoken, as a list that a person can read and edit.
 
 Written is ``phrases.json``: the phrase with its phonemes, ``positives`` (its punctuation variants), ``partials`` (parts
-of it, which are heard often and must not fire) and ``sentences`` (generic negatives, in English whatever the language
+of it, which are heard often and must not fire), ``neighbours`` (what sounds like it, nearest first, with distances;
+none nearer than ``min_distance`` is trained on) and ``sentences`` (generic negatives, in English whatever the language
 of the phrase). A text between slashes is phonemes, see `steps.phonemes`.
 """
 
@@ -10,10 +11,12 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterator
-from typing import Final
+from dataclasses import asdict
+from typing import Any, Final
 
 from nanowakeword.errors import ConfigError
 from steps.espeak_ng import languages, phonemes
+from steps.neighbours import find_neighbours
 from steps.phonemes import bare, between_slashes, has_vowel
 from steps.scripts import foreign_letters, languages_written_like, scripts_of
 from steps.sentences import write_sentences
@@ -32,26 +35,38 @@ Words = list[list[str]]
 
 def run(context: Context) -> None:
     """Write ``phrases.json``."""
+    settings = context.settings.phrases
     phrase, language = context.settings.wakeword.phrase, context.settings.wakeword.language
     spoken = pronounce(phrase, language=language)
     if not _is_english(language):
         context.progress.say(f"the sentences are English, since there are none for {language} yet")
     forbidden = bare(spoken)
     sentences = write_sentences(
-        context.settings.phrases.sentences,
+        settings.sentences,
         seed=context.settings.seed,
         accept=lambda sentence: forbidden not in bare(phonemes(sentence, language=NEGATIVE_LANGUAGE)),
     )
+    neighbours = find_neighbours(
+        phrase,
+        spoken,
+        language=language,
+        phonemes_are_read=_is_english(language),
+        n=settings.neighbours,
+        seed=context.settings.seed,
+    )
+    if settings.neighbours and not any(neighbour.kind == "word" for neighbour in neighbours):
+        context.progress.say(f"there is no list of words for {language}, so the phrase's neighbours are few")
     document = {
         "phrase": phrase,
         "language": language,
         "phonemes": " ".join("".join(word) for word in spoken),
         "positives": vary_phrase(phrase),
-        "partials": part_phrase(phrase, language=language) if context.settings.phrases.partials else [],
+        "partials": part_phrase(phrase, language=language) if settings.partials else [],
+        "min_distance": settings.min_distance,
+        "neighbours": neighbours,
         "sentences": sentences,
     }
-    text = json.dumps(document, ensure_ascii=False, indent=2)
-    (context.out / "phrases.json").write_text(text + "\n", encoding="utf-8")
+    (context.out / "phrases.json").write_text(_text(document), encoding="utf-8")
     context.progress.say(f"{phrase!r} is pronounced {document['phonemes']}")
 
 
@@ -112,6 +127,13 @@ def part_phrase(phrase: str, *, language: str) -> list[str]:
         chunks = [" ".join("".join(word) for word in part) for part in _parts_within(letters)]
         spoken |= {chunk: phonemes(chunk, language=language) for chunk in chunks}
     return [text for text, words in spoken.items() if any(map(has_vowel, words)) and whole not in bare(words)]
+
+
+def _text(document: dict[str, Any]) -> str:
+    """JSON with each neighbour on one line, so that hundreds of them can be read down a column."""
+    rows = ",\n".join(f"    {json.dumps(asdict(row), ensure_ascii=False)}" for row in document["neighbours"])
+    text = json.dumps(document | {"neighbours": []}, ensure_ascii=False, indent=2)
+    return text.replace('"neighbours": []', f'"neighbours": [\n{rows}\n  ]') + "\n" if rows else text + "\n"
 
 
 def _is_english(language: str) -> bool:

@@ -96,6 +96,8 @@ class Phrases(Section):
     """Texts to speak."""
 
     partials: bool
+    neighbours: Count
+    min_distance: Share
     sentences: Positive
 
 

@@ -27,10 +27,16 @@ from steps.vocabulary import WORDS
 REPOSITORY = Path(__file__).parents[2]
 
 
-def write_phrases(root: Path, *, phrase: str, sentences: int = 300, seed: int = 7) -> dict[str, Any]:
+def write_phrases(
+    root: Path, *, phrase: str, sentences: int = 300, neighbours: int = 0, seed: int = 7
+) -> dict[str, Any]:
     """Run the stage in a workspace; returns what it wrote."""
     text = (REPOSITORY / "params.yaml").read_text("utf-8")
-    text = text.replace("phrase: hey nano", f"phrase: {phrase}").replace("seed: 7", f"seed: {seed}", 1)
+    text = (
+        text.replace("neighbours: 400", f"neighbours: {neighbours}")
+        .replace("phrase: hey nano", f"phrase: {phrase}")
+        .replace("seed: 7", f"seed: {seed}", 1)
+    )
     root.mkdir(exist_ok=True)
     (root / "params.yaml").write_text(text.replace("sentences: 1200", f"sentences: {sentences}"), "utf-8")
     run_stage("phrases", root=root)
@@ -39,12 +45,20 @@ def write_phrases(root: Path, *, phrase: str, sentences: int = 300, seed: int = 
 
 
 def test_the_file_has_what_the_next_stage_reads(tmp_path: Path) -> None:
-    document = write_phrases(tmp_path, phrase="alexa")
-    assert list(document) == ["phrase", "language", "phonemes", "positives", "partials", "sentences"]
+    document = write_phrases(tmp_path, phrase="alexa", neighbours=80)
+    assert list(document) == [
+        *("phrase", "language", "phonemes", "positives", "partials"),
+        *("min_distance", "neighbours", "sentences"),
+    ]
     assert (document["phrase"], document["language"], document["phonemes"]) == ("alexa", "en-us", "ɐlˈɛksə")
     assert document["positives"] == ["alexa", "alexa.", "alexa!", "alexa?", "alexa,", "alexa..."]
     assert document["partials"] == ["/ɐl/", "/sə/", "/ɐlˈɛ/", "/ksə/", "/ksə ɐlˈɛ/"]
     assert len(set(document["sentences"])) == 300
+    assert 60 < len(document["neighbours"]) < 100
+    assert document["min_distance"] == 0.4
+    assert list(document["neighbours"][0]) == ["text", "distance", "kind"]
+    lines = (tmp_path / "artifacts" / "phrases" / "phrases.json").read_text("utf-8").splitlines()
+    assert sum(line.startswith('    {"text": ') for line in lines) == len(document["neighbours"])  # one on each
 
 
 def test_the_seed_decides_and_nothing_else(tmp_path: Path) -> None:
