@@ -1,12 +1,14 @@
 """Stage augment: windows as a microphone would have recorded them, rendered from clips and real recordings.
 
     windows.zarr    groups train and validation; rows: audio int16 [n, samples], label, pool, word_start, word_end, clip
-    recipes.jsonl   one line per window, in the same order: what was mixed, and how
-    summary.json    windows by split and form, and what was left out
+    recipes.jsonl   one `Recipe` per window, in the same order: all that decides its samples
+    summary.json    windows by split and form, how many each augmentation was applied to, and what was left out
 
 For each clip of the phrase there are ``copies`` windows, each ending 0 to 250 ms after the word does; one window in ten
-more ends within the word; each partial phrase has ``copies`` windows. Validation is made the same way from its own
-voices, with an eighth of the negatives. Clips longer than a window are left out: the phrase is never cut.
+more ends within the word; each partial phrase has ``copies`` windows and each neighbour of the phrase
+``neighbour_copies``. Validation is made the same way from its own voices and rooms, with an eighth of the negatives,
+and without neighbours: it ranks weights by what every choice of settings has to tell apart. Clips longer than a window
+are left out: the phrase is never cut.
 """
 
 from __future__ import annotations
@@ -19,20 +21,22 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from nanowakeword.errors import ConfigError
 from nanowakeword.timing import SAMPLE_RATE_HZ
 from steps.clippack import ClipPack
-from steps.recordings import load_recordings, read_recording
+from steps.recipes import Plan, RecipeDrawer
+from steps.recordings import load_recordings
+from steps.rooms import Rooms, draw_room, simulate_room
 from steps.settings import Augment
-from steps.sources import Sources
-from steps.splicing import trim
+from steps.sources import Sources, recorded_word
 from steps.stage import Context
 from steps.store import RowWriter
-from steps.windows import POOLS, SPLITS, Form, Plan, Split, Window, WindowRenderer
+from steps.windows import POOLS, SPLITS, Form, Recipe, Split, Window, render
 from steps.workers import map_in_order
 
-__all__ = ["plan_windows", "run"]
+__all__ = ["load_sources", "plan_windows", "run"]
 
 _CUTS_PER_PHRASE: Final = 0.1
 _VALIDATION_SHARE: Final = 0.125
@@ -41,6 +45,7 @@ _RECORDING_COPIES: Final = 40
 # Of the windows of other speech: cropped anywhere, the end of an utterance, a lone word.
 _SPEECH_FORMS: Final[tuple[Form, ...]] = ("running", "running", "ending", "piece")
 _BLOCK: Final = 64
+_ROOMS_KEY: Final = 0x5200
 
 _Block = tuple[Split, list[Plan]]
 
@@ -51,25 +56,61 @@ class _Kit:
 
     clips: Path
     corpus: Path
+    rooms: Path
     phrase: str
     seed: int
     settings: Augment
 
-    def renderers(self) -> dict[Split, WindowRenderer]:
-        """A renderer for each split."""
-        pack, recordings = ClipPack(self.clips), load_recordings(self.corpus)
+    def makers(self) -> dict[Split, _Maker]:
+        """What each split is made with."""
+        sources = load_sources(clips=self.clips, corpus=self.corpus, phrase=self.phrase)
+        bank, responses = _bank(self.settings, seed=self.seed), np.load(self.rooms, allow_pickle=False)
+        for_validation = max(1, round(len(bank) * _VALIDATION_SHARE))
+        parts = {"train": slice(for_validation, None), "validation": slice(for_validation)}
         return {
-            split: WindowRenderer(
-                Sources(pack, split=split, recordings=[r for r in recordings if r.split == split], phrase=self.phrase),
+            split: _Maker(
+                sources[split],
+                Rooms(bank[parts[split]], responses[parts[split]]),
                 split=split,
                 seed=self.seed,
-                n_samples=_window_samples(self.settings),
-                room_share=self.settings.room_share,
-                noise_share=self.settings.noise_share,
-                snr_db=self.settings.snr_db,
+                settings=self.settings,
             )
             for split in SPLITS
         }
+
+
+class _Maker:
+    """Draws and renders the windows of one split."""
+
+    def __init__(self, sources: Sources, rooms: Rooms, *, split: Split, seed: int, settings: Augment) -> None:
+        self._sources, self._rooms = sources, rooms
+        self._drawer = RecipeDrawer(
+            sources,
+            split=split,
+            seed=seed,
+            n_samples=_window_samples(settings),
+            shares=settings.shares.model_dump(),
+            snr_db=settings.snr_db,
+            rooms=rooms,
+        )
+
+    def window(self, plan: Plan) -> Window:
+        return render(self._drawer.draw(plan), sources=self._sources, rooms=self._rooms)
+
+
+def load_sources(*, clips: Path, corpus: Path, phrase: str) -> dict[Split, Sources]:
+    """Clips and recordings of each split.
+
+    Args:
+        clips: folder of the stage synthesize.
+        corpus: folder of the stage corpus.
+        phrase: what to listen for.
+    """
+    pack, recordings = ClipPack(clips), load_recordings(corpus)
+    return {
+        split: Sources(pack, split=split, recordings=[r for r in recordings if r.split == split], phrase=phrase)
+        for split in SPLITS
+    }
 
 
 def run(context: Context) -> None:
@@ -78,23 +119,25 @@ def run(context: Context) -> None:
     kit = _Kit(
         clips=context.input("synthesize"),
         corpus=context.input("corpus"),
+        rooms=context.out / "rooms.npy",
         phrase=context.settings.wakeword.phrase,
         seed=context.settings.seed,
         settings=settings,
     )
     blocks: list[_Block] = []
     left_out = 0
-    for split, renderer in kit.renderers().items():
-        plans, skipped = plan_windows(renderer.sources, settings, is_validation=split == "validation")
+    for split, sources in load_sources(clips=kit.clips, corpus=kit.corpus, phrase=kit.phrase).items():
+        plans, skipped = plan_windows(sources, settings, is_validation=split == "validation")
         blocks += [(split, plans[i : i + _BLOCK]) for i in range(0, len(plans), _BLOCK)]
         left_out += skipped
     if left_out:
         context.progress.say(
             f"left out {left_out} clips and recordings longer than augment.window_s, {settings.window_s:g} s"
         )
-
+    _simulate_rooms(kit, context)
     total, done = sum(len(plans) for _, plans in blocks), 0
     forms: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
+    effects: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
     with (
         RowWriter(context.out / "windows.zarr") as store,
         (context.out / "recipes.jsonl").open("w", encoding="utf-8") as recipes,
@@ -104,11 +147,14 @@ def run(context: Context) -> None:
             store.attributes[split] = {"pools": list(POOLS), "sample_rate_hz": SAMPLE_RATE_HZ}
         for (split, _), windows in zip(blocks, rendered, strict=True):
             _append(store, split, windows)
-            recipes.writelines(json.dumps(window.recipe, ensure_ascii=False) + "\n" for window in windows)
-            forms[split].update(window.plan.form for window in windows)
+            for window in windows:
+                recipes.write(json.dumps(window.recipe.to_json(), ensure_ascii=False) + "\n")
+                forms[split][window.recipe.form] += 1
+                effects[split].update(window.recipe.names())
             done += len(windows)
             context.progress.update(done, total, unit="windows")
-    summary = {"windows": forms, "left_out": left_out}
+    kit.rooms.unlink()
+    summary = {"windows": forms, "augmented": effects, "left_out": left_out}
     (context.out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 
 
@@ -128,6 +174,7 @@ def plan_windows(sources: Sources, settings: Augment, *, is_validation: bool) ->
     """
     n_samples = _window_samples(settings)
     phrases, partials = sources.fitting(sources.phrases, n_samples), sources.fitting(sources.partials, n_samples)
+    neighbours = sources.fitting(sources.neighbours, n_samples)
     if not phrases:
         raise ConfigError(
             "augment.window_s is shorter than every clip of the phrase", got=settings.window_s, hint="Make it longer"
@@ -141,7 +188,8 @@ def plan_windows(sources: Sources, settings: Augment, *, is_validation: bool) ->
     spoken = phrases * settings.copies
     for clip in spoken:
         add("phrase", clip=clip)
-    recorded = [r for r in sources.spoken if len(trim(read_recording(r.path))) <= n_samples]
+    lengths = {r: last - first for r in sources.spoken for first, last in [recorded_word(r.path)]}
+    recorded = [r for r, length in lengths.items() if length <= n_samples]
     for _ in range(min(_RECORDING_COPIES, len(spoken) // max(1, len(recorded)))):
         for recording in recorded:
             add("phrase", recording=recording)
@@ -149,37 +197,72 @@ def plan_windows(sources: Sources, settings: Augment, *, is_validation: bool) ->
         add("cut", clip=clip)
     for clip in partials * settings.copies:
         add("partial", clip=clip)
+    if not is_validation:
+        for clip in neighbours * settings.neighbour_copies:
+            add("neighbour", clip=clip)
     speech = round(settings.negatives * share)
     for number in range(speech):
         add(_SPEECH_FORMS[number * len(_SPEECH_FORMS) // speech])
     for _ in range(round(settings.noise * share)):
         add("noise")
-    had = len(sources.phrases) + len(sources.partials) + len(sources.spoken)
-    return plans, had - len(phrases) - len(partials) - len(recorded)
+    had = len(sources.phrases) + len(sources.partials) + len(sources.neighbours) + len(sources.spoken)
+    return plans, had - len(phrases) - len(partials) - len(neighbours) - len(recorded)
 
 
 def _window_samples(settings: Augment) -> int:
     return round(settings.window_s * SAMPLE_RATE_HZ)
 
 
+def _bank(settings: Augment, *, seed: int) -> list[dict[str, Any]]:
+    """Parameters of the rooms; those of the first ones do not depend on how many there are."""
+    return [draw_room(np.random.default_rng([seed, _ROOMS_KEY, number])) for number in range(settings.rooms)]
+
+
+def _simulate_rooms(kit: _Kit, context: Context) -> None:
+    """Write the responses of the rooms, float32 ``[rooms, samples]``; none if no window is in a room."""
+    bank = _bank(kit.settings, seed=kit.seed) if kit.settings.shares.room else []
+    responses: list[npt.NDArray[np.float32]] = []
+    with closing(
+        map_in_order(_simulate, bank, workers=kit.settings.workers, start=_start_simulating, arguments=())
+    ) as simulated:
+        for response in simulated:
+            responses.append(response)
+            context.progress.update(len(responses), len(bank), unit="rooms")
+    np.save(kit.rooms, np.stack(responses) if responses else np.zeros((0, 0), np.float32), allow_pickle=False)
+
+
+def _start_simulating() -> None:
+    """Nothing to prepare."""
+
+
+def _simulate(room: dict[str, Any]) -> npt.NDArray[np.float32]:
+    return simulate_room(**room)
+
+
 def _append(store: RowWriter, split: Split, windows: list[Window]) -> None:
     """Write one block of rows."""
-    pools = np.array([window.plan.pool for window in windows], np.int8)
+    recipes = [window.recipe for window in windows]
+    pools = np.array([POOLS.index(recipe.pool) for recipe in recipes], np.int8)
     store.append(f"{split}/audio", np.stack([window.audio for window in windows]))
     store.append(f"{split}/pool", pools)
     store.append(f"{split}/label", (pools == POOLS.index("positive")).astype(np.int8))
-    store.append(f"{split}/word_start", np.array([window.word_start for window in windows], np.int32))
-    store.append(f"{split}/word_end", np.array([window.word_end for window in windows], np.int32))
-    store.append(f"{split}/clip", np.array([window.clip for window in windows], np.int32))
+    store.append(f"{split}/word_start", np.array([_first(recipe) for recipe in recipes], np.int32))
+    store.append(f"{split}/word_end", np.array([recipe.word[1] for recipe in recipes], np.int32))
+    store.append(f"{split}/clip", np.array([recipe.clip for recipe in recipes], np.int32))
 
 
-_renderers: dict[Split, WindowRenderer] = {}
+def _first(recipe: Recipe) -> int:
+    """First sample of the word within the window, -1 if there is none."""
+    return max(0, recipe.word[0]) if recipe.word[1] >= 0 else -1
+
+
+_makers: dict[Split, _Maker] = {}
 
 
 def _start(kit: _Kit) -> None:
-    _renderers.update(kit.renderers())
+    _makers.update(kit.makers())
 
 
 def _render(block: _Block) -> list[Window]:
     split, plans = block
-    return [_renderers[split].render(plan) for plan in plans]
+    return [_makers[split].window(plan) for plan in plans]

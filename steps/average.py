@@ -21,7 +21,7 @@ from models.detector import Detector, DetectorConfig
 from models.streaming import Head
 from steps.stage import Context
 from steps.store import RowReader
-from steps.training import window
+from steps.training import used_rows, window
 from steps.validation import Validation, rate, score_rows, validate
 
 __all__ = ["calibrate", "choose_weights", "run"]
@@ -47,13 +47,20 @@ def run(context: Context) -> None:
             members=settings.train.members,
         )
     )
+    used = used_rows(train, settings.train.batch_composition)
     choices: dict[str, Any] = {}
     logits = []
     for frontend, module in zip(settings.features.frontends, detector.heads, strict=True):
         head = cast(Head, module)
         checkpoints = context.input("train") / frontend
         choices[frontend] = choose_weights(
-            head, checkpoints, train=train, validation=validation, frontend=frontend, last=settings.average.last
+            head,
+            checkpoints,
+            train=train,
+            used=used,
+            validation=validation,
+            frontend=frontend,
+            last=settings.average.last,
         )
         logits.append(score_rows(head, validation, frontend=frontend))
         context.progress.update(len(logits), len(settings.features.frontends), unit="heads")
@@ -66,7 +73,14 @@ def run(context: Context) -> None:
 
 
 def choose_weights(
-    head: Head, checkpoints: Path, *, train: RowReader, validation: RowReader, frontend: str, last: int
+    head: Head,
+    checkpoints: Path,
+    *,
+    train: RowReader,
+    used: npt.NDArray[np.int64],
+    validation: RowReader,
+    frontend: str,
+    last: int,
 ) -> dict[str, Any]:
     """Load the best candidate into a head.
 
@@ -74,6 +88,7 @@ def choose_weights(
         head: gets the weights.
         checkpoints: folder of ``step_*.pt``.
         train: rows for batch-norm statistics.
+        used: those of them that training took.
         validation: rows to choose by.
         frontend: the features to use.
         last: checkpoints that the average takes.
@@ -87,7 +102,7 @@ def choose_weights(
     candidates: dict[str, Weights] = {f"single {name}": saved[name]["network"] for name in newest}
     candidates["moving average"] = saved[newest[-1]]["ema"]
     network.load_state_dict(_mean([saved[name]["network"] for name in newest]))
-    _estimate_statistics(head, train, frontend=frontend)
+    _estimate_statistics(head, train, used, frontend=frontend)
     candidates["swa"] = {key: value.clone() for key, value in network.state_dict().items()}
 
     results: dict[str, Validation] = {}
@@ -131,7 +146,7 @@ def _mean(many: list[Weights]) -> Weights:
 
 
 @torch.no_grad()
-def _estimate_statistics(head: Head, data: RowReader, *, frontend: str) -> None:
+def _estimate_statistics(head: Head, data: RowReader, used: npt.NDArray[np.int64], *, frontend: str) -> None:
     """Batch-norm statistics of the weights as they now are, by a plain average over training rows."""
     network = cast(nn.Module, head)
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm1d)]
@@ -141,7 +156,7 @@ def _estimate_statistics(head: Head, data: RowReader, *, frontend: str) -> None:
         norm.reset_running_stats()
         norm.momentum = None
         norm.train()
-    order = np.random.default_rng(0).permutation(len(data[frontend]))[:_STATISTICS_ROWS]
+    order = used[np.random.default_rng(0).permutation(len(used))[:_STATISTICS_ROWS]]
     for rows in np.array_split(order, max(1, len(order) // 512)):
         head.score_window(window(data, frontend, rows, head))
     for norm, momentum in zip(norms, momenta, strict=True):

@@ -21,7 +21,7 @@ from steps.average import calibrate, choose_weights
 from steps.stage import Context
 from steps.store import RowReader
 from steps.train import THREADS, keep_weights
-from steps.training import HardTargets, TrainingJob, train_head
+from steps.training import HardTargets, TrainingJob, train_head, used_rows
 from steps.validation import rate, score_rows
 
 __all__ = ["SoftTargets", "run"]
@@ -103,6 +103,7 @@ def run(context: Context) -> None:
         head,
         context.out / "weights",
         train=train,
+        used=used_rows(train, settings.train.batch_composition),
         validation=validation,
         frontend=frontend,
         last=settings.average.last,

@@ -206,10 +206,11 @@ class Augment(Section):
 
     window_s: Annotated[float, Field(ge=1.6, le=8.0)]
     copies: Positive
+    neighbour_copies: Count
     negatives: Positive
     noise: Positive
-    room_share: Share
-    noise_share: Share
+    shares: Shares
+    rooms: Annotated[int, Field(ge=2, le=10_000)]
     snr_db: Range
     workers: Positive
 
@@ -277,7 +278,7 @@ class Train(Section):
         if not rows.get("positive"):
             raise ValueError("has no positive rows; expected positive: 1 or more")
         if sum(rows.values()) == rows["positive"]:
-            raise ValueError("has no negative rows; expected some of partial, speech, noise")
+            raise ValueError("has no negative rows; expected some of partial, speech, noise, neighbour")
         return rows
 
 

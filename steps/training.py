@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -28,7 +28,7 @@ from steps.settings import Train
 from steps.store import RowReader
 from steps.validation import validate
 
-__all__ = ["HardTargets", "TrainingJob", "train_head"]
+__all__ = ["HardTargets", "TrainingJob", "train_head", "used_rows"]
 
 LossFunction = Callable[[Tensor, npt.NDArray[np.int64]], Tensor]
 _STANDARDISE_ROWS = 4_096
@@ -86,7 +86,8 @@ def train_head(head: Head, job: TrainingJob, *, progress: Progress) -> list[dict
     """
     network = cast(nn.Module, head)
     settings = job.settings
-    standardise(network, job.train, frontend=job.frontend, seed=job.seed)
+    used = used_rows(job.train, settings.batch_composition)
+    standardise(network, job.train, used, frontend=job.frontend, seed=job.seed)
     ema = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(settings.ema_decay), use_buffers=True)
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=job.learning_rate_max, weight_decay=settings.weight_decay, foreach=True
@@ -140,10 +141,21 @@ def window(data: RowReader, frontend: str, rows: npt.NDArray[np.int64], head: He
     return torch.from_numpy(features[:, features.shape[1] - head.window_frames :].astype(np.float32))
 
 
-def standardise(network: nn.Module, data: RowReader, *, frontend: str, seed: int) -> None:
-    """Set a head's ``mean`` and ``deviation`` from a sample of the rows."""
+def used_rows(data: RowReader, composition: Mapping[Any, int]) -> npt.NDArray[np.int64]:
+    """Rows of the pools that batches take from; what is left out has no part in statistics either.
+
+    Args:
+        data: rows with their ``pool``.
+        composition: rows of each pool in a batch, by name.
+    """
+    taken = [number for number, name in enumerate(data.attributes["pools"]) if composition.get(name)]
+    return np.flatnonzero(np.isin(data["pool"].all(), taken))
+
+
+def standardise(network: nn.Module, data: RowReader, used: npt.NDArray[np.int64], *, frontend: str, seed: int) -> None:
+    """Set a head's ``mean`` and ``deviation`` from a sample of some rows."""
     rng = np.random.default_rng([seed, 2])
-    rows = np.sort(rng.permutation(len(data[frontend]))[:_STANDARDISE_ROWS])
+    rows = np.sort(used[rng.permutation(len(used))[:_STANDARDISE_ROWS]])
     frames = data[frontend].rows(rows).astype(np.float64).reshape(-1, FRONT_ENDS[frontend].n_features)
     network.mean = torch.from_numpy(frames.mean(axis=0).astype(np.float32))
     network.deviation = torch.from_numpy((frames.std(axis=0) + 1e-3).astype(np.float32))

@@ -15,8 +15,10 @@ import soxr
 
 from nanowakeword.timing import SAMPLE_RATE_HZ
 from steps.decibels import Audio
+from steps.scene import Scene
+from steps.splicing import fit
 
-__all__ = ["apply", "draw"]
+__all__ = ["apply", "draw", "tell"]
 
 _KINDS: Final = ("opus", "telephone", "mu_law")
 _KBIT_PER_S: Final = (10.0, 32.0)
@@ -24,20 +26,25 @@ _MU: Final = 255.0
 _TELEPHONE_HZ: Final = 8_000
 
 
-def draw(rng: np.random.Generator) -> dict[str, Any]:
+def draw(rng: np.random.Generator, _: Scene) -> dict[str, Any]:
     """Parameters: ``kind`` (opus; telephone: mu-law at 8 kHz; mu_law at 16 kHz), ``kbit_per_s`` of Opus."""
     kind = _KINDS[int(rng.integers(len(_KINDS)))]
     return {"kind": kind, "kbit_per_s": round(float(rng.uniform(*_KBIT_PER_S)), 1) if kind == "opus" else 0.0}
 
 
-def apply(audio: Audio, rng: np.random.Generator, *, kind: str, kbit_per_s: float) -> Audio:  # noqa: ARG001
+def apply(audio: Audio, _: Scene, *, kind: str, kbit_per_s: float) -> Audio:
     """Encode and decode audio ``[n]``; the codec's delay is taken out."""
     if kind == "opus":
         return _opus(audio, kbit_per_s=kbit_per_s)
     if kind == "mu_law":
         return _mu_law(audio)
     narrow = soxr.resample(audio, SAMPLE_RATE_HZ, _TELEPHONE_HZ)
-    return _fit(soxr.resample(_mu_law(narrow), _TELEPHONE_HZ, SAMPLE_RATE_HZ), n_samples=len(audio))
+    return fit(soxr.resample(_mu_law(narrow), _TELEPHONE_HZ, SAMPLE_RATE_HZ), n_samples=len(audio))
+
+
+def tell(*, kind: str, kbit_per_s: float) -> str:
+    """In words."""
+    return f"through Opus at {kbit_per_s:.0f} kbit/s" if kind == "opus" else f"through {kind.replace('_', '-')}"
 
 
 def _mu_law(audio: Audio) -> Audio:
@@ -53,9 +60,4 @@ def _opus(audio: Audio, *, kbit_per_s: float) -> Audio:
     level = (256.0 - kbit_per_s) / 250.0
     soundfile.write(file, audio, SAMPLE_RATE_HZ, format="OGG", subtype="OPUS", compression_level=level)
     file.seek(0)
-    return _fit(soundfile.read(file, dtype="float32")[0], n_samples=len(audio))
-
-
-def _fit(audio: Audio, *, n_samples: int) -> Audio:
-    """Exactly so many samples."""
-    return np.pad(audio[:n_samples], (0, max(0, n_samples - len(audio)))).astype(np.float32)
+    return fit(soundfile.read(file, dtype="float32")[0], n_samples=len(audio))

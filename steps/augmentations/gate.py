@@ -13,8 +13,9 @@ from scipy import ndimage
 
 from nanowakeword.timing import SAMPLE_RATE_HZ
 from steps.decibels import Audio, gain
+from steps.scene import Scene
 
-__all__ = ["apply", "draw"]
+__all__ = ["apply", "draw", "tell"]
 
 _FRAME_SAMPLES: Final = SAMPLE_RATE_HZ // 100
 _THRESHOLD_DB: Final = (-55.0, -42.0)
@@ -22,7 +23,7 @@ _HOLD_MS: Final = (80.0, 300.0)
 _FLOOR_DB: Final = -60.0
 
 
-def draw(rng: np.random.Generator) -> dict[str, Any]:
+def draw(rng: np.random.Generator, _: Scene) -> dict[str, Any]:
     """Parameters: ``threshold_db`` below the loudest frame, ``hold_ms`` for which the gate stays open after it."""
     return {
         "threshold_db": round(float(rng.uniform(*_THRESHOLD_DB)), 1),
@@ -30,7 +31,7 @@ def draw(rng: np.random.Generator) -> dict[str, Any]:
     }
 
 
-def apply(audio: Audio, rng: np.random.Generator, *, threshold_db: float, hold_ms: float) -> Audio:  # noqa: ARG001
+def apply(audio: Audio, _: Scene, *, threshold_db: float, hold_ms: float) -> Audio:
     """Turn 10 ms frames below the threshold down by 60 dB; the gate opens 20 ms early and ramps over a frame."""
     n_frames = -(-len(audio) // _FRAME_SAMPLES)
     frames = np.zeros((n_frames, _FRAME_SAMPLES), np.float32)
@@ -45,3 +46,8 @@ def apply(audio: Audio, rng: np.random.Generator, *, threshold_db: float, hold_m
     gains = np.where(is_open, 1.0, gain(_FLOOR_DB))
     centres = (np.arange(n_frames) + 0.5) * _FRAME_SAMPLES
     return audio * np.interp(np.arange(len(audio)), centres, gains).astype(np.float32)
+
+
+def tell(*, threshold_db: float, hold_ms: float) -> str:
+    """In words."""
+    return f"silenced by a gate {hold_ms:.0f} ms after it falls below {threshold_db:.0f} dB"

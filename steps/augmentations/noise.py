@@ -10,13 +10,16 @@ from scipy import fft
 
 from nanowakeword.timing import SAMPLE_RATE_HZ
 from steps.decibels import Audio, active_rms, gain
+from steps.scene import Scene
+from steps.sources import Sound
 
-__all__ = ["KINDS", "apply", "draw", "make", "slope_noise"]
+__all__ = ["KINDS", "apply", "draw", "make", "slope_noise", "tell"]
 
 KINDS: Final = ("coloured", "hum", "clicks", "chords", "babble", "recording")
 # Babble is the hardest and the most frequent in homes.
 _SHARES: Final = {"coloured": 0.35, "hum": 0.1, "clicks": 0.1, "chords": 0.1, "babble": 0.35}
 _RECORDING_SHARE: Final = 0.4
+_VOICES: Final = (2, 8)
 # A click may be as loud as a voice, not drown it: peaks, not energy, are what a microphone adapts to.
 _LOUDEST_PEAK_DB: Final = 6.0
 _QUIET_REFERENCE: Final = 0.1
@@ -25,38 +28,70 @@ _SWELLING_SHARE: Final = 0.3
 _DB_PER_POWER: Final = 20.0 * float(np.log10(2.0))  # an amplitude that doubles in each octave rises by 6 dB
 
 
-def draw(
-    rng: np.random.Generator, *, snr_db: tuple[float, float] = (0.0, 30.0), recordings: bool = False
-) -> dict[str, Any]:
-    """Parameters: ``kind`` and ``snr_db``.
-
-    Args:
-        rng: source of randomness.
-        snr_db: range of the signal to noise ratio.
-        recordings: whether recordings of noise are at hand.
-    """
+def draw(rng: np.random.Generator, scene: Scene) -> dict[str, Any]:
+    """Parameters: ``kind``, ``snr_db`` and ``seed``, of babble its ``voices``, of a recording its ``excerpt``."""
     kind = str(rng.choice(list(_SHARES), p=list(_SHARES.values())))
-    if recordings and rng.random() < _RECORDING_SHARE:
+    if scene.sources.recordings("noise") and rng.random() < _RECORDING_SHARE:
         kind = "recording"
-    return {"kind": kind, "snr_db": round(float(rng.uniform(*snr_db)), 2)}
+    if kind == "babble" and not scene.has_voice:
+        kind = "coloured"
+    drawn: dict[str, Any] = {
+        "kind": kind,
+        "snr_db": round(float(rng.uniform(*scene.snr_db)), 2),
+        "seed": int(rng.integers(2**31)),
+    }
+    if kind == "babble":
+        n_voices = int(rng.integers(_VOICES[0], _VOICES[1] + 1))
+        drawn["voices"] = [scene.sources.talk(rng, n_samples=scene.n_samples) for _ in range(n_voices)]
+    elif kind == "recording":
+        drawn["excerpt"] = scene.sources.excerpt("noise", rng, n_samples=scene.n_samples)
+    return drawn
 
 
-def apply(audio: Audio, rng: np.random.Generator, *, kind: str, snr_db: float, sounds: Sequence[Audio] = ()) -> Audio:
+def apply(
+    audio: Audio,
+    scene: Scene,
+    *,
+    kind: str,
+    snr_db: float,
+    seed: int,
+    voices: Sequence[Sequence[Sound]] = (),
+    excerpt: Sound | None = None,
+) -> Audio:
     """Add noise to audio ``[n]``.
 
     Args:
         audio: what is heard above the noise; silence gets noise at a middling level.
-        rng: source of randomness.
+        scene: gives the sounds.
         kind: one of `KINDS`.
         snr_db: level of the signal, where it sounds, above the noise.
-        sounds: voices for babble, or the excerpt of a recording, each ``[n]``.
+        seed: of what is made.
+        voices: what each voice of babble says.
+        excerpt: of a recording.
     """
-    noise = make(len(audio), rng, kind=kind, sounds=sounds)
+    said = voices or ([[excerpt]] if excerpt else [])
+    sounds = [scene.sources.canvas(voice, n_samples=len(audio)) for voice in said]
+    noise = make(len(audio), np.random.default_rng(seed), kind=kind, sounds=sounds)
     reference = active_rms(audio) or _QUIET_REFERENCE
     scale = reference / gain(snr_db)
     loudest = max(float(np.abs(audio).max(initial=0.0)), reference) * gain(_LOUDEST_PEAK_DB)
     scale = min(scale, loudest / max(float(np.abs(noise).max()), 1e-9))
     return audio + noise * np.float32(scale)
+
+
+def tell(
+    *,
+    kind: str,
+    snr_db: float,
+    seed: int,  # noqa: ARG001 - of the signature of `apply`
+    voices: Sequence[Sequence[Sound]] = (),
+    excerpt: Sound | None = None,
+) -> str:
+    """In words."""
+    what = {"coloured": "coloured noise", "babble": f"babble of {len(voices)} voices"}.get(kind, kind)
+    if excerpt:
+        what = f"{excerpt['recording']} from {excerpt['from_s']:.1f} s"
+    return f"in {what} at {snr_db:.0f} dB"
 
 
 def make(n_samples: int, rng: np.random.Generator, *, kind: str, sounds: Sequence[Audio] = ()) -> Audio:

@@ -12,30 +12,29 @@ import numpy as np
 
 from nanowakeword.timing import SAMPLE_RATE_HZ
 from steps.decibels import Audio
+from steps.scene import Scene
 
-__all__ = ["apply", "draw"]
+__all__ = ["apply", "draw", "tell"]
 
 _STOPS_SHARE: Final = 0.5
 _MARGIN_SAMPLES: Final = SAMPLE_RATE_HZ // 20
 
 
-def draw(rng: np.random.Generator, *, n_samples: int, word_start: int, word_end: int) -> dict[str, Any]:
-    """Parameters: ``start`` and ``end`` of what was recorded, 50 ms or more outside the word where there is room.
-
-    Args:
-        rng: source of randomness.
-        n_samples: length of the window.
-        word_start: first sample to keep.
-        word_end: the sample after the last to keep, perhaps beyond the window.
-    """
-    start = int(rng.integers(0, max(1, word_start - _MARGIN_SAMPLES)))
-    end = int(rng.integers(min(word_end + _MARGIN_SAMPLES, n_samples), n_samples + 1))
-    return {"start": start, "end": end if rng.random() < _STOPS_SHARE else n_samples}
+def draw(rng: np.random.Generator, scene: Scene) -> dict[str, Any]:
+    """Parameters: ``start`` and ``end`` of what was recorded, 50 ms or more outside the word where there is room."""
+    start = int(rng.integers(0, max(1, scene.word_start - _MARGIN_SAMPLES)))
+    end = int(rng.integers(min(scene.word_end + _MARGIN_SAMPLES, scene.n_samples), scene.n_samples + 1))
+    return {"start": start, "end": end if rng.random() < _STOPS_SHARE else scene.n_samples}
 
 
-def apply(audio: Audio, rng: np.random.Generator, *, start: int, end: int) -> Audio:  # noqa: ARG001 - as the others
+def apply(audio: Audio, _: Scene, *, start: int, end: int) -> Audio:
     """Zeros before ``start`` and from ``end`` on."""
     taken = audio.copy()
     taken[:start] = 0.0
     taken[end:] = 0.0
     return taken
+
+
+def tell(*, start: int, end: int) -> str:
+    """In words."""
+    return f"recorded from {start / SAMPLE_RATE_HZ:.2f} to {end / SAMPLE_RATE_HZ:.2f} s"

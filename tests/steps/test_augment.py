@@ -10,14 +10,30 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from nanowakeword.errors import ConfigError
+from nanowakeword.errors import ConfigError, StorageError
+from nanowakeword.timing import HOP_SAMPLES
+from steps.augment import load_sources
+from steps.augmentations.table import AUGMENTATIONS
+from steps.clippack import ClipPack, write_clips
+from steps.recipes import Plan, RecipeDrawer
+from steps.rooms import Rooms
+from steps.settings import Shares
+from steps.sources import Sources
 from steps.stage import run_stage
 from steps.store import RowReader
-from tests.steps.toy import PHRASE_HZ, tone, workspace
+from steps.windows import FORMS, POOLS, SPLITS, Form, Recipe, render
+from tests.steps.toy import PHRASE_HZ, clips, tone, workspace
 
-SMALL: dict[str, Any] = {"copies": 5, "negatives": 40, "noise": 16, "workers": 1, "window_s": 2.0}
-QUIET: dict[str, Any] = {**SMALL, "room_share": 0.0, "noise_share": 0.0}
+SMALL: dict[str, Any] = {"copies": 5, "negatives": 40, "noise": 16, "workers": 1, "window_s": 2.0, "rooms": 3}
+# Nothing that would change how loud a tone is within itself.
+SHARES = dict.fromkeys(Shares.model_fields, 0.0)
+QUIET: dict[str, Any] = {
+    **SMALL,
+    "shares": {**SHARES, "speed": 0.9, "tempo": 0.5, "context": 0.58, "level": 1.0, "take": 0.15},
+}
 N = 32_000
 
 
@@ -42,6 +58,18 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return augment(workspace(tmp_path_factory.mktemp("a"), {"augment": SMALL}))
 
 
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Sources:
+    folder = tmp_path_factory.mktemp("clips")
+    write_clips(folder, clips(neighbours=True))
+    return Sources(ClipPack(folder), split="train", recordings=(), phrase="hey nano")
+
+
+def test_recipes_of_another_version_say_so() -> None:
+    with pytest.raises(StorageError, match=r"another version.*dvc repro"):
+        Recipe.from_json({"split": "train", "index": 0, "form": "phrase", "clip": 0, "speed": {"factor": 1.13}})
+
+
 def test_counts_types_and_pools(out: Path) -> None:
     rows, recipes = load(out, "train")
     assert rows["audio"].shape == (len(recipes), N)
@@ -56,18 +84,35 @@ def test_counts_types_and_pools(out: Path) -> None:
     # 4 clips of the phrase by 5 copies, 2 cut short, 4 partials by 5; 40 of speech, 16 of noise.
     assert np.bincount(rows["pool"]).tolist() == [20, 22, 40, 16]
     assert np.array_equal(rows["label"] == 1, rows["pool"] == 0)
-    assert RowReader(out / "windows.zarr" / "train").attributes["pools"] == ["positive", "partial", "speech", "noise"]
+    pools = RowReader(out / "windows.zarr" / "train").attributes["pools"]
+    assert pools == ["positive", "partial", "speech", "noise", "neighbour"]
     validation, _ = load(out, "validation")
     assert np.bincount(validation["pool"]).tolist() == [20, 22, 5, 2]
     summary = json.loads((out / "summary.json").read_text())
     assert summary["windows"]["train"]["cut"] == 2
+    assert summary["augmented"]["train"]["level"] == 98
+    assert 60 < summary["augmented"]["train"]["speed"] < 82
+    assert not (out / "rooms.npy").exists()
+
+
+def test_neighbours_have_a_pool_of_their_own_in_training(tmp_path: Path) -> None:
+    out = augment(workspace(tmp_path, {"augment": {**QUIET, "neighbour_copies": 3}}, neighbours=True))
+    rows, recipes = load(out, "train")
+    assert np.bincount(rows["pool"]).tolist() == [20, 22, 40, 16, 12]
+    mine = rows["pool"] == POOLS.index("neighbour")
+    assert {r["form"] for r, is_mine in zip(recipes, mine, strict=True) if is_mine} == {"neighbour"}
+    assert (rows["word_start"][mine] >= 0).all()
+    assert (rows["word_end"][mine] <= N).all()
+    assert "neighbour" not in {r["form"] for r in load(out, "validation")[1]}
+    none = augment(workspace(tmp_path / "none", {"augment": {**QUIET, "neighbour_copies": 0}}, neighbours=True))
+    assert np.bincount(load(none, "train")[0]["pool"]).tolist() == [20, 22, 40, 16]
 
 
 def test_recipes_stand_in_the_order_of_the_rows(out: Path) -> None:
     for split in ("train", "validation"):
         rows, recipes = load(out, split)
         assert [r["index"] for r in recipes] == list(range(len(recipes)))
-        assert [r.get("clip", -1) for r in recipes] == rows["clip"].tolist()
+        assert [Recipe.from_json(r).clip for r in recipes] == rows["clip"].tolist()
         assert [r["form"] == "phrase" for r in recipes] == (rows["label"] == 1).tolist()
 
 
@@ -98,13 +143,42 @@ def test_no_voice_in_noise(out: Path) -> None:
     _, recipes = load(out, "train")
     for recipe in recipes:
         if recipe["form"] == "noise":
-            assert not {"clip", "clips", "before", "after", "excerpt"} & set(recipe)
-            assert "babble" not in [n["kind"] for n in recipe.get("noise", [])]
+            assert recipe["voices"] == []
+            assert not {"room", "context"} & {effect["name"] for effect in recipe["effects"]}
+            assert "babble" not in [effect.get("kind") for effect in recipe["effects"]]
 
 
-def test_every_effect_is_used(out: Path) -> None:
+def test_every_effect_is_used_in_the_order_of_the_table(out: Path) -> None:
     _, recipes = load(out, "train")
-    assert {"before", "after", "speed", "room", "noise", "eq", "gate", "level", "take"} <= set().union(*recipes)
+    order = list(AUGMENTATIONS)
+    used = [[effect["name"] for effect in recipe["effects"]] for recipe in recipes]
+    used += [[effect["name"] for effect in voice["effects"]] for r in recipes for voice in r["voices"]]
+    assert set().union(*used) == set(order)
+    assert all([order.index(name) for name in names] == sorted(order.index(name) for name in names) for names in used)
+
+
+def test_a_window_comes_from_its_recipe_alone(out: Path) -> None:
+    """Another process that has the recipe's line, the clips and nothing else renders the same samples."""
+    sources = load_sources(clips=out.parent / "synthesize", corpus=out.parent / "corpus", phrase="hey nano")
+    for split in SPLITS:
+        rows, recipes = load(out, split)
+        for audio, recipe in list(zip(rows["audio"], recipes, strict=True))[::4]:
+            again = render(Recipe.from_json(recipe), sources=sources[split], rooms=Rooms())
+            assert np.array_equal(again.audio, audio), recipe
+
+
+@pytest.mark.parametrize("left_out", ["room", "noise", "codec"])
+def test_leaving_one_out_leaves_the_rest_as_it_was(tmp_path: Path, out: Path, left_out: str) -> None:
+    root = workspace(tmp_path, {"augment": SMALL})
+    text = (root / "params.yaml").read_text()
+    share = next(line for line in text.splitlines() if line.startswith(f"    {left_out}: "))
+    (root / "params.yaml").write_text(text.replace(share, f"    {left_out}: 0.0"))
+    without = load(augment(root), "train")[1]
+    for mine, whole in zip(without, load(out, "train")[1], strict=True):
+        # A window of noise is no voice with noise.
+        is_noise = whole["form"] == left_out
+        assert mine["effects"] == [item for item in whole["effects"] if is_noise or item["name"] != left_out]
+        assert mine["voices"] == whole["voices"]
 
 
 def test_the_word_is_whole(tmp_path: Path) -> None:
@@ -115,7 +189,8 @@ def test_the_word_is_whole(tmp_path: Path) -> None:
     for audio, start, end, recipe in zip(rows["audio"], rows["word_start"], rows["word_end"], recipes, strict=True):
         if recipe["form"] != "phrase":
             continue
-        pitch_hz = PHRASE_HZ * recipe.get("speed", {"factor": 1.0})["factor"]
+        played = {effect["name"]: effect["factor"] for effect in recipe["voices"][0]["effects"]}
+        pitch_hz = PHRASE_HZ * played.get("speed", 1.0)
 
         def loudness(first: int, audio: Any = audio, pitch_hz: float = pitch_hz) -> float:
             part = audio[first : first + 320].astype(float) * np.hanning(320)
@@ -124,9 +199,43 @@ def test_the_word_is_whole(tmp_path: Path) -> None:
         middle = loudness((start + end) // 2)
         assert loudness(start) > 0.3 * middle
         assert loudness(end - 320) > 0.3 * middle
-        assert (end - start) * recipe.get("speed", {"factor": 1.0})["factor"] >= 1.19 * 16_000
+        assert (end - start) * played.get("speed", 1.0) * played.get("tempo", 1.0) >= 1.19 * 16_000
         checked += 1
     assert checked == 40
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    form=st.sampled_from([form for form in FORMS if form not in {"running", "noise"}]),
+    index=st.integers(0, 2**31 - 1),
+    seed=st.integers(0, 2**31 - 1),
+    n_samples=st.integers(20, 100).map(lambda hops: hops * HOP_SAMPLES),
+    shares=st.fixed_dictionaries({name: st.sampled_from([0.0, 0.5, 1.0]) for name in ("speed", "tempo", "pitch")}),
+)
+def test_a_word_is_never_cut_and_lies_where_it_is_said_to(
+    toy: Sources, form: Form, index: int, seed: int, n_samples: int, shares: dict[str, float]
+) -> None:
+    drawer = RecipeDrawer(
+        toy, split="train", seed=seed, n_samples=n_samples, shares=shares, snr_db=(0.0, 20.0), rooms=Rooms()
+    )
+    own = {"phrase": toy.phrases, "cut": toy.phrases, "partial": toy.partials, "neighbour": toy.neighbours}.get(form)
+    clip = own[index % len(own)] if own else -1
+    if own and toy.clip_samples(clip) > n_samples:
+        return  # left out by the plan
+    recipe = drawer.draw(Plan(index=index, form=form, clip=clip))
+    audio = render(recipe, sources=toy, rooms=Rooms()).audio
+    start, end = recipe.word
+    if form in {"phrase", "partial", "neighbour"}:
+        assert 0 <= start < end <= n_samples
+    assert n_samples - 4_000 < end if form != "cut" else end > n_samples
+    # The tone sounds from its first to its last sample, and nowhere else.
+    inside = audio[max(0, start) : end].astype(float)
+    assert np.sqrt(np.mean(inside[:400] ** 2)) > 1_000
+    assert np.sqrt(np.mean(inside[-400:] ** 2)) > 1_000
+    assert not np.abs(audio[: max(0, start)]).any()
+    assert not np.abs(audio[end:]).any()
+    if form == "cut":
+        assert 0.29 < (n_samples - start) / (end - start) < 0.61
 
 
 def test_bytes_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
@@ -174,13 +283,13 @@ def test_real_recordings_are_used_for_training_only(tmp_path: Path) -> None:
         assert name in text
     assert "test.wav" not in text
     assert str(tmp_path) not in json.dumps(validation)
-    mine = [r for r in train if "mine.wav" in r.get("recording", "")]
+    mine = [r for r in train if any("mine.wav" in voice.get("recording", "") for voice in r["voices"])]
     assert [r["form"] for r in mine] == ["phrase"] * 20
     rows, _ = load(out, "train")
     for recipe in mine:
         length = rows["word_end"][recipe["index"]] - rows["word_start"][recipe["index"]]
-        # 1.2 s at 8 kHz, trimmed, at some speed.
-        assert 1.2 / 1.18 < length / 16_000 < 1.28 / 0.85
+        # 1.2 s at 8 kHz, trimmed, at some speed and tempo.
+        assert 1.2 / 1.18 / 1.29 < length / 16_000 < 1.28 / 0.85 / 0.77
     # A recording longer than a window is left out, and counted.
     assert "long.wav" not in text
     assert json.loads((out / "summary.json").read_text())["left_out"] == 1
@@ -193,8 +302,9 @@ def test_clips_longer_than_a_window(tmp_path: Path, capsys: pytest.CaptureFixtur
     words = np.flatnonzero(rows["label"] == 1)
     assert len(words) == 15
     assert (rows["word_end"][words] <= N).all()
-    shortest = [30_400 / recipes[i].get("speed", {"factor": 1.0})["factor"] - 2 for i in words]
-    assert (rows["word_end"][words] - rows["word_start"][words] >= shortest).all()
+    for i in words:
+        factors = [effect["factor"] for effect in recipes[i]["voices"][0]["effects"]]
+        assert rows["word_end"][i] - rows["word_start"][i] >= 30_400 / np.prod(factors) - 2
     assert "left out 2 clips" in capsys.readouterr().err
 
 

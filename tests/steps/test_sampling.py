@@ -79,6 +79,20 @@ def test_the_cap_keeps_unlearnable_rows_from_running_the_batches() -> None:
 
 def test_an_empty_pool_is_an_error_that_names_it() -> None:
     rng = np.random.default_rng(0)
+    assert (
+        len(
+            LossAwareSampler(
+                np.zeros(5, np.int8),
+                {"a": 2, "noise": 0, "neighbour": 0},
+                names=["a", "noise"],
+                rng=rng,
+                alpha=1.0,
+                epsilon=1e-6,
+                loss_cap=None,
+            ).draw()
+        )
+        == 2
+    )
     with pytest.raises(ConfigError, match="'noise'"):
         LossAwareSampler(
             np.zeros(5, np.int8), {"noise": 2}, names=["a", "noise"], rng=rng, alpha=1.0, epsilon=1e-6, loss_cap=None

@@ -13,13 +13,14 @@ from torch import Tensor, nn
 
 from models.streaming import Head
 from models.table import build_head
+from nanowakeword.errors import ConfigError
 from steps.average import calibrate, choose_weights
 from steps.distill import SoftTargets
 from steps.progress import Progress
 from steps.settings import load_settings
 from steps.store import RowReader
 from steps.train import keep_weights
-from steps.training import HardTargets, TrainingJob, train_head
+from steps.training import HardTargets, TrainingJob, train_head, used_rows
 from steps.validation import rate, validate
 from tests.steps.toy_features import write_features
 
@@ -104,6 +105,27 @@ def test_a_killed_run_goes_on_to_the_same_bits(store: Path, tmp_path: Path) -> N
     assert not list(tmp_path.rglob("*.writing"))
 
 
+def test_a_pool_that_is_not_taken_is_as_good_as_absent(tmp_path: Path) -> None:
+    """Rows of neighbours with a share of 0 change no bit; with a share, and none there, the error names the pool."""
+    heads = []
+    for name, n_neighbours in (("without", 0), ("with", 30)):
+        write_features(tmp_path / name, frontends=(FRONT_END,), neighbours=n_neighbours)
+        job = make_job(tmp_path / name, tmp_path / f"{name} checkpoints", steps=5)
+        heads.append(make_head())
+        train_head(heads[-1], job, progress=Progress("train"))
+    for key, value in weights_of(heads[0]).items():
+        assert torch.equal(value, weights_of(heads[1])[key]), key
+    composition = {**job.settings.batch_composition, "neighbour": 3}
+    settings = job.settings.model_copy(update={"batch_composition": composition})
+    some = TrainingJob(**{**vars(job), "settings": settings, "checkpoints": tmp_path / "some"})
+    train_head(make_head(), some, progress=Progress("train"))
+    assert used_rows(job.train, composition).tolist() == list(range(270))
+    without = RowReader(tmp_path / "without" / "train")
+    none = TrainingJob(**{**vars(some), "train": without, "checkpoints": tmp_path / "none"})
+    with pytest.raises(ConfigError, match="takes 3 rows of the pool 'neighbour'"):
+        train_head(make_head(), none, progress=Progress("train"))
+
+
 def test_the_same_seed_gives_the_same_weights_and_another_does_not(store: Path, tmp_path: Path) -> None:
     heads = []
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
@@ -121,7 +143,13 @@ def test_the_best_candidate_is_chosen_and_all_are_reported(store: Path, tmp_path
     keep_weights(job.checkpoints, tmp_path / "kept")
     head = make_head()
     choice = choose_weights(
-        head, tmp_path / "kept", train=job.train, validation=job.validation, frontend=FRONT_END, last=2
+        head,
+        tmp_path / "kept",
+        train=job.train,
+        used=used_rows(job.train, job.settings.batch_composition),
+        validation=job.validation,
+        frontend=FRONT_END,
+        last=2,
     )
     candidates = choice["candidates"]
     assert list(candidates) == ["single step_000030", "single step_000040", "moving average", "swa"]
@@ -140,7 +168,13 @@ def test_averaged_weights_get_statistics_of_their_own(store: Path, tmp_path: Pat
         torch.save(saved, path)
     head = make_head()
     choice = choose_weights(
-        head, tmp_path / "kept", train=job.train, validation=job.validation, frontend=FRONT_END, last=2
+        head,
+        tmp_path / "kept",
+        train=job.train,
+        used=used_rows(job.train, job.settings.batch_composition),
+        validation=job.validation,
+        frontend=FRONT_END,
+        last=2,
     )
     assert choice["candidates"]["swa"]["validation_loss"] < 0.3
     assert choice["candidates"]["single step_000040"]["validation_loss"] > 0.6

@@ -23,10 +23,14 @@ def tone(seconds: float, hertz: float = PHRASE_HZ, *, level: float = 0.5) -> npt
     return (level * np.sin(2.0 * np.pi * hertz * time)).astype(np.float32)
 
 
-def clips(*, each: int = 4, phrase_s: float = 0.7) -> Iterator[tuple[Clip, npt.NDArray[np.int16]]]:
+def clips(
+    *, each: int = 4, phrase_s: float = 0.7, neighbours: bool = False
+) -> Iterator[tuple[Clip, npt.NDArray[np.int16]]]:
     """Clips of every kind in every split; lengths and pitches differ."""
     splits: tuple[Split, ...] = ("train", "validation", "calibration", "test")
     lengths: dict[Kind, float] = {"positive": phrase_s, "partial": 0.3, "negative": 1.5}
+    if neighbours:
+        lengths["neighbour"] = 0.6
     for split in splits:
         for kind, seconds in lengths.items():
             for i in range(each):
