@@ -65,9 +65,9 @@ def run(context: Context) -> None:
         more = f" and {len(left_out) - _NAMED} more, see summary.json" if len(left_out) > _NAMED else ""
         total = len(listed) + len(found.left_out)
         context.progress.say(f"left out {len(left_out)} of {total} recordings: {named}{more}")
-    if settings.paths and not sounds:
+    if settings.paths and not sounds and not found.unconfirmed:
         where = ", ".join(settings.paths)
-        raise ConfigError(f"{where} lists no recording that can be read", hint="Check the column path")
+        raise ConfigError(f"{where} lists no recording that can be read", hint="Check the paths")
 
     splits = assign_splits(
         sounds,
