@@ -55,6 +55,7 @@ class CheckoutCommand(NamedTuple):
 
 
 CHECKOUT_COMMANDS: Final = {
+    "clips": CheckoutCommand("clips", "list, play or export the windows that a model is trained on"),
     "corpus": CheckoutCommand("manifest", "write a manifest of a public corpus that you downloaded"),
 }
 
