@@ -112,6 +112,7 @@ class Synthesize(Section):
     evaluation_hours: Annotated[float, Field(ge=0.0, le=100.0)]
     engines: dict[ENGINES, Annotated[float, Field(gt=0.0)] | None] = Field(min_length=1)
     speed: Range
+    drop_share: Annotated[float, Field(ge=0.0, le=0.5)]
     workers: Positive
 
     @field_validator("engines")

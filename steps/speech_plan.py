@@ -52,6 +52,7 @@ class Texts:
         partials: parts of it, perhaps none; those between slashes are phonemes.
         sentences: anything else, at least one.
         sentence_language: of ``sentences``.
+        phonemes: of the phrase, in IPA.
         neighbours: what sounds like the phrase and is not, nearest first, perhaps nothing.
     """
 
@@ -60,6 +61,7 @@ class Texts:
     partials: Sequence[str]
     sentences: Sequence[str]
     sentence_language: str
+    phonemes: str = ""
     neighbours: Sequence[Neighbour] = ()
 
 

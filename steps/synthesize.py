@@ -24,6 +24,7 @@ from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
 from nanowakeword.errors import ConfigError
 from nanowakeword.timing import SAMPLE_RATE_HZ
+from steps.clip_check import SpokenClip, find_doubtful
 from steps.clippack import Clip, Split, write_clips
 from steps.phrases import NEGATIVE_LANGUAGE
 from steps.shards import run_shards
@@ -50,6 +51,7 @@ class _PhraseFile(BaseModel):
     """What is read of ``phrases.json``; neighbours nearer than ``min_distance`` are never spoken."""
 
     language: str
+    phonemes: _Text
     positives: list[_Text] = Field(min_length=1)
     partials: list[_Text]
     sentences: list[_Text] = Field(min_length=1)
@@ -101,7 +103,7 @@ def run(context: Context) -> None:
 
     jobs = {name: part.job for name, part in shards.items()}
     paths = run_shards(_COMMAND, jobs, folder=context.checkpoints, workers=settings.workers, done=count)
-    spoken_clips: list[tuple[Clip, npt.NDArray[np.int16]]] = []
+    spoken_clips: list[SpokenClip] = []
     refused: Counter[str] = Counter()
     for request, samples in zip(requests, _collect(shards, paths, n=len(requests)), strict=True):
         if len(samples):
@@ -110,11 +112,20 @@ def run(context: Context) -> None:
             refused[request.engine] += 1
     if refused:
         context.progress.say(f"left out as silent or implausibly long or short: {_listed(refused)}")
+    context.progress.say("comparing each clip of the phrase with those of the other engines")
+    doubtful = find_doubtful(
+        spoken_clips, phonemes=texts.phonemes, share=settings.drop_share, seed=context.settings.seed
+    )
+    dropped = Counter(spoken_clips[i][0].engine for i in doubtful)
+    if dropped:
+        context.progress.say(f"left out as least like the phrase: {_listed(dropped)}")
+    spoken_clips = [spoken for i, spoken in enumerate(spoken_clips) if i not in set(doubtful)]
     write_clips(context.out, spoken_clips)
     summary = {
         "clips": Counter(clip.engine for clip, _ in spoken_clips),
         "kinds": Counter(f"{clip.kind} {clip.split}" for clip, _ in spoken_clips),
         "refused": refused,
+        "dropped": dropped,
         "missing": missing,
         "licences": sorted({clip.licence for clip, _ in spoken_clips}),
         "voices": {split: _voices(requests, split) for split in SPLITS},
@@ -148,8 +159,8 @@ def read_texts(path: Path) -> Texts:
         raise ConfigError(
             f"{path}: {'.'.join(map(str, first['loc'])) or 'the file'}",
             got=first["msg"],
-            expected='lists of texts "positives", "partials" and "sentences", and "language"; perhaps "neighbours", '
-            "each a text and its distance",
+            expected='"language", "phonemes", lists of texts "positives", "partials" and "sentences", and perhaps '
+            '"neighbours", each a text and its distance',
             hint="Mend it, or write it anew: dvc repro --force phrases",
         ) from None
     near = sorted(
@@ -162,6 +173,7 @@ def read_texts(path: Path) -> Texts:
         partials=file.partials,
         sentences=file.sentences,
         sentence_language=NEGATIVE_LANGUAGE,
+        phonemes=file.phonemes,
         neighbours=[neighbour for neighbour in near if neighbour.distance >= file.min_distance],
     )
 

@@ -2,9 +2,8 @@
 
 On Linux pyttsx3 drives the installed espeak-ng, with whose voices `steps.tts.espeak` speaks already, in process and
 from phonemes: its clips would be copies. Also its driver and that library's thread race: some clips get the rate of the
-one before, some are empty. So there it counts as unavailable. Each text is saved by a ``runAndWait`` of its own, without
-which drivers drop all but the last. What is said depends on the platform's release: it is not the same from machine to
-machine.
+one before, some are empty. So there it counts as unavailable. Each text is saved by a ``runAndWait`` of its own, or
+drivers drop all but the last. What is said depends on the platform's release, so it differs from machine to machine.
 """
 
 from __future__ import annotations

@@ -182,6 +182,7 @@ def test_neighbours_of_the_file_that_are_too_near_are_not_spoken(tmp_path: Path)
     path = tmp_path / "phrases.json"
     document = {
         "language": "en-us",
+        "phonemes": "aleksa",
         "positives": ["alexa"],
         "partials": [],
         "sentences": ["a"],
@@ -254,13 +255,16 @@ def test_dealing_loses_nothing(items: list[int]) -> None:
 # What follows speaks: espeak-ng and hibari lie in packages and need no download.
 
 
-def workspace(root: Path, *, workers: int = 2, engines: str = "{hibari: 0.3, espeak: 0.7}") -> Path:
+def workspace(
+    root: Path, *, workers: int = 2, engines: str = "{hibari: 0.3, espeak: 0.7}", drop_share: float = 0.0
+) -> Path:
     text = (REPOSITORY / "params.yaml").read_text("utf-8")
     for before, after in (
         ("sentences: 1200", "sentences: 60"),
         ("positives: 2400", "positives: 60"),
         ("partials: 700", "partials: 20"),
         ("negatives: 1800", "negatives: 20"),
+        ("drop_share: 0.02", f"drop_share: {drop_share}"),
         ("evaluation_neighbours: 200", "evaluation_neighbours: 0"),
         ("evaluation_hours: 1.0", "evaluation_hours: 0.0"),
         (re.findall("engines: {.*}", text)[0], f"engines: {engines}"),
@@ -290,7 +294,7 @@ def test_the_pack_is_what_was_planned(finished: Path) -> None:
     summary = json.loads((finished / "summary.json").read_text("utf-8"))
     assert Counter(clip.kind for clip in pack.clips) == {"positive": 60, "partial": 20, "negative": 20}
     assert summary["clips"] == Counter(clip.engine for clip in pack.clips)
-    assert summary["missing"] == summary["refused"] == {}
+    assert summary["missing"] == summary["refused"] == summary["dropped"] == {}
     assert summary["licences"] == ["Apache-2.0", "GPL-3.0-or-later"]
     assert all(summary["voices"][split] for split in SPLITS)
     assert all(any(pack.select(kind="positive", split=split)) for split in SPLITS)
@@ -346,9 +350,12 @@ def test_a_missing_engine_is_named_with_what_to_do(
     ("content", "words"),
     [
         ("{", "the file"),
-        ('{"language": "en-us", "positives": [], "partials": [], "sentences": ["a"]}', "positives"),
-        ('{"language": "en-us", "positives": ["a"], "partials": [3], "sentences": ["a"]}', r"partials\.0"),
-        ('{"language": "en-us", "positives": ["a"], "partials": []}', "sentences"),
+        ('{"language": "en-us", "phonemes": "a", "positives": [], "partials": [], "sentences": ["a"]}', "positives"),
+        (
+            '{"language": "en-us", "phonemes": "a", "positives": ["a"], "partials": [3], "sentences": ["a"]}',
+            r"partials\.0",
+        ),
+        ('{"language": "en-us", "phonemes": "a", "positives": ["a"], "partials": []}', "sentences"),
     ],
 )
 def test_a_badly_edited_file_of_phrases_is_refused(tmp_path: Path, content: str, words: str) -> None:
