@@ -21,8 +21,10 @@ from nanowakeword.evaluation.report import Report
 from nanowakeword.evaluation.scoring import Scores, clip_peaks
 from nanowakeword.evaluation.table import format_report
 from nanowakeword.graph import Graph
+from steps.confusables import find_confusables, measure_confusables, measure_keywords
 from steps.material import Material, find_material
-from steps.plots import plot_det
+from steps.plots import plot_confusables, plot_det
+from steps.report_card import format_confusables
 from steps.settings import Evaluate
 from steps.stage import Context
 
@@ -47,7 +49,7 @@ class _Streamed:
 def run(context: Context) -> None:
     """Evaluate detector and gate.
 
-    Writes ``metrics.json``, ``report.txt`` and ``det.png``.
+    Writes ``metrics.json``, ``report.txt``, ``det.png`` and ``confusables.png``.
     """
     settings = context.settings.evaluate
     name = context.settings.wakeword.file_name
@@ -84,6 +86,7 @@ def run(context: Context) -> None:
     budget = context.settings.publish.budget_fa_per_hour
     default = next(item.threshold for item in thresholds if item.fa_per_hour == budget)
     measured_on = materials["test"]
+    confusables = _measure_confusables(context, verifier, scored["test"][0], measured_on, threshold=default)
     metrics = {
         "statement": measured_on.statement,
         "positives": measured_on.positives_basis,
@@ -92,10 +95,13 @@ def run(context: Context) -> None:
         "test": test.to_dict(),
         "calibration": calibration.to_dict(),
         "gate": _measure_gate(scored, threshold=default, settings=settings),
+        "confusables": confusables,
     }
     (context.out / "metrics.json").write_text(json.dumps(metrics, ensure_ascii=False, indent=2) + "\n", "utf-8")
-    (context.out / "report.txt").write_text(f"{measured_on.statement}\n\n{format_report(test)}", encoding="utf-8")
+    text = f"{measured_on.statement}\n\n{format_report(test)}\n{format_confusables(confusables)}"
+    (context.out / "report.txt").write_text(text, encoding="utf-8")
     plot_det(test, context.out / "det.png")
+    plot_confusables(confusables, context.out / "confusables.png", phrase=test.phrase)
 
 
 def _stream(
@@ -121,6 +127,25 @@ def _report(graph: Graph, streamed: _Streamed, settings: Evaluate, *, thresholds
         refractory_s=settings.refractory_s,
         tail_s=settings.tail_s,
     )
+
+
+def _measure_confusables(
+    context: Context, verifier: Graph, streamed: _Streamed, material: Material, *, threshold: float
+) -> dict[str, Any]:
+    """What else of the test split is taken for the phrase, at the threshold that users get."""
+    wakeword, tail_s = context.settings.wakeword, context.settings.evaluate.tail_s
+    phrase, language = wakeword.phrase, wakeword.language
+    confusables = find_confusables("test", phrase=phrase, language=language, clips=context.input("synthesize"))
+    seed, progress = context.settings.seed, _progress(context, "test")
+    return {
+        "threshold": threshold,
+        "groups": measure_confusables(
+            verifier, confusables, threshold=threshold, tail_s=tail_s, seed=seed, progress=progress
+        ),
+        "keywords": measure_keywords(
+            streamed.negatives, material.keywords, phrase=phrase, language=language, threshold=threshold, tail_s=tail_s
+        ),
+    }
 
 
 def _measure_gate(

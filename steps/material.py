@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -11,7 +12,7 @@ from nanowakeword.evaluation.recordings import Recording
 from steps.clippack import ClipPack
 from steps.recordings import KEYWORD, load_recordings
 
-__all__ = ["Material", "find_material"]
+__all__ = ["Material", "MeasuredSplit", "find_material", "recording_of_clip"]
 
 MeasuredSplit = Literal["calibration", "test"]
 REAL: Final = "real speech"
@@ -28,6 +29,7 @@ class Material:
         positives: of the phrase.
         negatives: without it.
         talkers: those negatives that are speech, to make babble of.
+        keywords: numbers of the negatives that are real recordings of another keyword, by keyword.
         positives_basis: ``real speech`` or ``synthetic speech``.
         negatives_basis: likewise.
     """
@@ -35,6 +37,7 @@ class Material:
     positives: list[Recording]
     negatives: list[Recording]
     talkers: list[Recording]
+    keywords: dict[str, list[int]]
     positives_basis: str
     negatives_basis: str
 
@@ -72,16 +75,21 @@ def find_material(split: MeasuredSplit, *, phrase: str, clips: Path, corpus: Pat
 
     def spoken(*kinds: Literal["positive", "partial", "negative"]) -> list[Recording]:
         numbers = [number for kind in kinds for number in pack.select(kind=kind, split=split)]
-        return [_of_clip(pack, number) for number in numbers]
+        return [recording_of_clip(pack, number) for number in numbers]
 
     positives = [Recording.of_file(Path(item.path)) for item in real if item.is_of(phrase)]
     others = [item for item in real if item.kind.startswith(_NEGATIVE_KINDS) and not item.is_of(phrase)]
+    keywords: defaultdict[str, list[int]] = defaultdict(list)
+    for number, item in enumerate(others):
+        if item.kind.startswith(KEYWORD):
+            keywords[item.kind.removeprefix(KEYWORD)].append(number)
     speech = [Recording.of_file(Path(item.path)) for item in others if item.kind == "speech"]
     negatives = [Recording.of_file(Path(item.path)) for item in others]
     material = Material(
         positives=positives or spoken("positive"),
         negatives=negatives or spoken("negative", "partial"),
         talkers=speech or spoken("negative"),
+        keywords=dict(keywords),
         positives_basis=REAL if positives else SYNTHETIC,
         negatives_basis=REAL if negatives else SYNTHETIC,
     )
@@ -95,6 +103,7 @@ def find_material(split: MeasuredSplit, *, phrase: str, clips: Path, corpus: Pat
     return material
 
 
-def _of_clip(pack: ClipPack, number: int) -> Recording:
+def recording_of_clip(pack: ClipPack, number: int) -> Recording:
+    """A clip as something to measure on."""
     clip = pack.clips[number]
     return Recording.of_array(pack.audio(number), name=f"clip {number}, {clip.engine} {clip.voice}: {clip.text}")

@@ -29,6 +29,7 @@ metrics:
 plots:
   - artifacts/train/training.png
   - artifacts/evaluate/det.png
+  - artifacts/evaluate/confusables.png
 """
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from nanowakeword.evaluation.report import Report
 
-__all__ = ["plot_det", "plot_training", "save_figure"]
+__all__ = ["plot_confusables", "plot_det", "plot_training", "save_figure"]
 
 
 def save_figure(figure: Figure, path: Path) -> None:
@@ -77,3 +78,49 @@ def plot_det(report: Report, path: Path) -> None:
     axes.grid(alpha=0.3, which="both")
     axes.legend(title="dots: thresholds in the model card")
     save_figure(figure, path)
+
+
+def plot_confusables(found: dict[str, Any], path: Path, *, phrase: str) -> None:
+    """Share of other words that are accepted, by how far they sound from the phrase, with exact limits.
+
+    Args:
+        found: ``confusables`` of the stage evaluate.
+        path: of the picture.
+        phrase: that is listened for.
+    """
+    figure = Figure(figsize=(7, 4.2))
+    axes = figure.subplots()
+    labels = {"neighbours": "words and sounds like it", "parts": "parts of it"}
+    for group, of in found["groups"].items():
+        middles = [(tenth["from"] + tenth["to"]) / 2 for tenth in of["tenths"]]
+        _rates(axes, middles, [tenth["accepted"] for tenth in of["tenths"]], label=labels[group], linestyle="-")
+    if found["keywords"]:
+        distances = [keyword["distance"] for keyword in found["keywords"]]
+        rates = [keyword["accepted"] for keyword in found["keywords"]]
+        _rates(axes, distances, rates, label="real recordings of other keywords", linestyle="")
+        for keyword in found["keywords"]:
+            at = (keyword["distance"], 100 * keyword["accepted"]["rate"])
+            axes.annotate(keyword["text"], at, xytext=(4, 4), textcoords="offset points", fontsize=8)
+    axes.set(
+        title=f"What else is taken for {phrase!r}, at threshold {found['threshold']:.3f}",
+        xlabel="share of the phrase's sounds that are others",
+        ylabel="accepted, %",
+        xlim=(0, 1),
+        ylim=(0, 100),
+    )
+    axes.grid(alpha=0.3)
+    if found["groups"] or found["keywords"]:
+        axes.legend()
+    else:
+        axes.text(0.5, 50, "no other words were spoken", ha="center")
+    save_figure(figure, path)
+
+
+def _rates(axes: Axes, places: list[float], rates: list[dict[str, float]], *, label: str, linestyle: str) -> None:
+    """Percentages with their limits."""
+    values = [100 * rate["rate"] for rate in rates]
+    limits = [
+        [100 * (rate["rate"] - rate["low"]) for rate in rates],
+        [100 * (rate["high"] - rate["rate"]) for rate in rates],
+    ]
+    axes.errorbar(places, values, yerr=limits, marker="o", capsize=3, label=label, linestyle=linestyle)

@@ -23,8 +23,8 @@ _LONG: Final = ("curve", "hard_clips", "hard_negatives", "left_out")
 def run(context: Context) -> None:
     """Publish.
 
-    Writes the models with their final cards, ``report.md``, ``metrics.json``, ``det.png``, and appends the run to
-    ``journal.jsonl`` and ``journal.md`` in the workspace.
+    Writes the models with their final cards, ``report.md``, ``metrics.json``, two pictures, where real recordings were
+    trained on ``attribution.md``, and appends the run to ``journal.jsonl`` and ``journal.md`` in the workspace.
     """
     name = context.settings.wakeword.file_name
     export, evaluate = context.input("export"), context.input("evaluate")
@@ -59,8 +59,10 @@ def run(context: Context) -> None:
     Graph.load(context.out / f"{name}.onnx")
     Graph.load(context.out / f"{name}_lite.onnx")
     shutil.copyfile(export / f"{name}.pt", context.out / f"{name}.pt")
-    for file in ("metrics.json", "det.png"):
+    for file in ("metrics.json", "det.png", "confusables.png"):
         shutil.copyfile(evaluate / file, context.out / file)
+    if training["sources"]:
+        shutil.copyfile(context.input("corpus") / "attribution.md", context.out / "attribution.md")
     card = read_card(context.out / f"{name}.onnx")
     report = format_report_card(card, metrics, model=f"{name}.onnx", kibibytes=_kibibytes(context.out / f"{name}.onnx"))
     (context.out / "report.md").write_text(report, encoding="utf-8")
@@ -76,7 +78,9 @@ def _training(context: Context) -> dict[str, Any]:
         "clips": spoken["clips"],
         "voices": {split: len(voices) for split, voices in spoken["voices"].items()},
         "real_hours": trained_on_real,
-        "licences": sorted({*spoken["licences"], *(real["licences"] if trained_on_real else ())}),
+        "licences": sorted({*spoken["licences"], *(source["licence"] for source in real["training_sources"])}),
+        "sources": real["training_sources"],
+        "notes": real["warnings"],
     }
 
 

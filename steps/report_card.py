@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
-__all__ = ["format_report_card"]
+__all__ = ["format_confusables", "format_report_card"]
+
+_SHOWN: Final = 6
+_SOURCES: Final = 8
 
 
 def format_report_card(card: dict[str, Any], metrics: dict[str, Any], *, model: str, kibibytes: int) -> str:
@@ -29,6 +32,7 @@ def format_report_card(card: dict[str, Any], metrics: dict[str, Any], *, model: 
         f"- trained on: {clips} clips; {card['training']['voices']['train']} voices",
         f"- licences: {'; '.join(card['training']['licences'])}; "
         + "; ".join(f"{frontend['name']} {frontend['licence']}" for frontend in card["frontends"]),
+        *_sources(card["training"]),
         "",
         metrics["statement"],
         f"{test['positives']} clips of the phrase, {test['hours']:.2f} h without it.",
@@ -44,10 +48,22 @@ def format_report_card(card: dict[str, Any], metrics: dict[str, Any], *, model: 
         "|---|---|" + "---|" * len(conditions),
         *(_budget_row(point) for point in test["points"] if point["budget_fa_per_hour"] is not None),
         "",
+        *(f"Note on the recordings: {note}" for note in card["training"]["notes"]),
         *(f"Note on {point['name']}: {point['note']}." for point in test["points"] if point["note"]),
         _gate_line(metrics["gate"]),
+        "",
+        format_confusables(metrics["confusables"]).rstrip("\n"),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _sources(training: dict[str, Any]) -> list[str]:
+    """Where real training audio comes from."""
+    if not training["sources"]:
+        return []
+    named = (f"{item['source']}, {item['licence']} ({item['recordings']})" for item in training["sources"][:_SOURCES])
+    more = len(training["sources"]) - _SOURCES
+    return [f"- real recordings: {'; '.join(named)}" + (f"; {more} more, see attribution.md" if more > 0 else "")]
 
 
 def _row(point: dict[str, Any]) -> str:
@@ -75,3 +91,55 @@ def _gate_line(gate: dict[str, Any]) -> str:
         f"Gate: passes {100 * gate['passed_of_accepted']:.1f} % of the {gate['accepted_clips']} clips that the "
         f"detector accepts; open for {100 * gate['open_share_of_negatives']:.2f} % of the audio without the phrase."
     )
+
+
+def format_confusables(found: dict[str, Any]) -> str:
+    """What else is taken for the phrase, as Markdown, a line end at the end.
+
+    Args:
+        found: ``confusables`` of the stage evaluate.
+    """
+    groups = found["groups"]
+    names = {"neighbours": "words and sounds like it", "parts": "parts of it"}
+    tenths = sorted({tenth["from"] for group in groups.values() for tenth in group["tenths"]})
+    cells = {
+        (group, tenth["from"]): _share(tenth["accepted"]) for group, of in groups.items() for tenth in of["tenths"]
+    }
+    lines = [
+        f"What else is taken for the phrase at threshold {found['threshold']:.4f}, in voices kept out of training:"
+    ]
+    if not groups:
+        lines = ["Whether other words are taken for the phrase was not measured: none were spoken."]
+    else:
+        lines += [
+            "",
+            "| share of its sounds that are others | "
+            + " | ".join(f"accepted, {names[group]}" for group in groups)
+            + " |",
+            "|---|" + "---|" * len(groups),
+            *(
+                f"| {tenth:.1f}-{tenth + 0.1:.1f} | "
+                + " | ".join(cells.get((group, tenth), "") for group in groups)
+                + " |"
+                for tenth in tenths
+            ),
+        ]
+    most = [row for group in groups.values() for row in group["most_accepted"]]
+    if most:
+        most.sort(key=lambda row: (-row["accepted"] / row["clips"], -row["distance"]))
+        named = "; ".join(
+            f"{row['text']} ({row['distance']:.2f}), {row['accepted']} of {row['clips']}" for row in most[:_SHOWN]
+        )
+        lines += ["", f"Accepted most, with how far they are from the phrase: {named}."]
+    if found["keywords"]:
+        lines += ["", "| real recordings of | how far from the phrase | accepted |", "|---|---|---|"]
+        lines += [
+            f"| {keyword['text']} | {keyword['distance']:.2f} | {_share(keyword['accepted'])} |"
+            for keyword in found["keywords"]
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _share(rate: dict[str, Any]) -> str:
+    limits = f"{100 * rate['low']:.1f}-{100 * rate['high']:.1f}"
+    return f"{100 * rate['rate']:.1f} % ({limits}), {rate['count']} of {rate['total']}"

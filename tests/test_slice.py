@@ -34,6 +34,7 @@ OPTIONS = [
     "synthesize.positives=240",
     "synthesize.partials=60",
     "synthesize.negatives=160",
+    "synthesize.evaluation_neighbours=40",
     "synthesize.evaluation_hours=0.05",
     "augment.copies=1",
     "augment.negatives=500",
@@ -98,7 +99,7 @@ def padded(clip: np.ndarray) -> np.ndarray:
 def test_everything_a_user_takes_away_is_there(workspace: Path) -> None:
     names = {path.name for path in (workspace / "output").iterdir()}
     models = {"hey_nano.onnx", "hey_nano_lite.onnx", "hey_nano_head.onnx", "hey_nano.pt"}
-    assert names == models | {"report.md", "metrics.json", "det.png"}
+    assert names == models | {"report.md", "metrics.json", "det.png", "confusables.png"}
     assert "hey nano" in (workspace / "journal.md").read_text()
     assert "synthetic voices kept out of training" in (workspace / "output" / "report.md").read_text()
 

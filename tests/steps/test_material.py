@@ -66,6 +66,7 @@ def test_real_negatives_alone(folders: tuple[Path, Path]) -> None:
         "/calibration/keyword:other.flac",
     ]
     assert [item.name for item in material.talkers] == ["/calibration/speech.flac"]
+    assert material.keywords == {"other": [2]}
     assert "no real recordings of the phrase" in material.statement
 
 
