@@ -30,7 +30,7 @@ class BudgetThreshold:
         fa_per_hour: budget of false accepts per hour.
         threshold: score at or above which the model fires.
         hours: hours of audio without the phrase that it was measured on.
-        basis: what that audio was, ``real speech`` or ``synthetic speech``.
+        basis: what that audio was, ``real speech``, ``synthetic speech`` or ``real and synthetic speech``.
     """
 
     fa_per_hour: float

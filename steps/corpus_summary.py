@@ -104,8 +104,8 @@ def _about_contradictions(equal: Sequence[Sequence[Listed]]) -> list[str]:
     odd = [items for items in equal if len({item.kind.casefold() for item in items}) > 1]
     if not odd:
         return []
-    example = ", ".join(f"{item.name} ({item.kind})" for item in odd[0])
-    return [f"{len(odd)} recordings are listed as two kinds, such as {example}: remove one of each."]
+    # Without names: this is told in cards, and the summary lists them.
+    return [f"{len(odd)} recordings are listed as two kinds, see equal_recordings in corpus/summary.json: remove one."]
 
 
 def _about_misses(found: Found) -> list[str]:

@@ -7,21 +7,42 @@ look up which.
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from steps.listing import NOT_STATED
 from steps.recordings import Recording
 
-__all__ = ["describe_sources", "format_attribution", "licence_warnings"]
+__all__ = ["describe_sources", "describe_training", "format_attribution", "licence_warnings"]
 
 # CC-BY-NC, CC-BY-NC-SA and the like, and "non-commercial" in words.
 _NON_COMMERCIAL: Final = re.compile(r"\bnc\b|non-?commercial", re.IGNORECASE)
-_PUBLIC: Final = re.compile(r"cc0|public.?domain|pddl|unlicense|0bsd", re.IGNORECASE)
 # "ESC-50 (https://...): freesound 12345, by somebody" and "github:owner/name folder/12.flac" name one file of a corpus.
 _ONE_FILE: Final = re.compile(r": .*$|\s\S+\.\w{2,5}$")
+
+
+def describe_training(*, clips: Path, corpus: Path) -> dict[str, Any]:
+    """What a model's card says of what it was trained on.
+
+    Args:
+        clips: folder of the stage synthesize.
+        corpus: folder of the stage corpus.
+    """
+    spoken = json.loads((clips / "summary.json").read_text("utf-8"))
+    real = json.loads((corpus / "summary.json").read_text("utf-8"))
+    sources = real["training_sources"]
+    return {
+        "clips": spoken["clips"],
+        "voices": {split: len(voices) for split, voices in spoken["voices"].items()},
+        "real_hours": {kind: hours["train"] for kind, hours in real["hours"].items() if "train" in hours},
+        "licences": sorted({*spoken["licences"], *(source["licence"] for source in sources)}),
+        "sources": sources,
+        "notes": real["warnings"],
+    }
 
 
 def describe_sources(recordings: Sequence[Recording]) -> list[dict[str, Any]]:

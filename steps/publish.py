@@ -11,6 +11,7 @@ from nanowakeword.graph import Graph
 from steps.card import git_commit
 from steps.journal import add_entry
 from steps.onnx_files import read_card, write_card
+from steps.provenance import describe_training
 from steps.report_card import format_report_card
 from steps.stage import Context
 
@@ -30,7 +31,7 @@ def run(context: Context) -> None:
     export, evaluate = context.input("export"), context.input("evaluate")
     metrics = json.loads((evaluate / "metrics.json").read_text("utf-8"))
     phrases = json.loads((context.input("phrases") / "phrases.json").read_text("utf-8"))
-    training = _training(context)
+    training = describe_training(clips=context.input("synthesize"), corpus=context.input("corpus"))
     budget = context.settings.publish.budget_fa_per_hour
     default = next(item["threshold"] for item in metrics["thresholds"] if item["fa_per_hour"] == budget)
     final = {
@@ -67,21 +68,6 @@ def run(context: Context) -> None:
     report = format_report_card(card, metrics, model=f"{name}.onnx", kibibytes=_kibibytes(context.out / f"{name}.onnx"))
     (context.out / "report.md").write_text(report, encoding="utf-8")
     add_entry(context.root, context.settings, metrics, git_commit=card["git_commit"])
-
-
-def _training(context: Context) -> dict[str, Any]:
-    """What the model was made from, with licences."""
-    spoken = json.loads((context.input("synthesize") / "summary.json").read_text("utf-8"))
-    real = json.loads((context.input("corpus") / "summary.json").read_text("utf-8"))
-    trained_on_real = {kind: hours["train"] for kind, hours in real["hours"].items() if hours.get("train")}
-    return {
-        "clips": spoken["clips"],
-        "voices": {split: len(voices) for split, voices in spoken["voices"].items()},
-        "real_hours": trained_on_real,
-        "licences": sorted({*spoken["licences"], *(source["licence"] for source in real["training_sources"])}),
-        "sources": real["training_sources"],
-        "notes": real["warnings"],
-    }
 
 
 def _short(report: dict[str, Any]) -> dict[str, Any]:

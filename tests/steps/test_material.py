@@ -28,7 +28,7 @@ def recording(kind: str, split: str) -> dict[str, object]:
         "speaker": "",
         "source": "s",
         "licence": "CC0-1.0",
-        "seconds": 1.0,
+        "seconds": 1_800.0,
     }
 
 
@@ -44,8 +44,9 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
     return clips, corpus
 
 
-def add_real(corpus: Path, *kinds: str) -> None:
+def add_real(corpus: Path, *kinds: str, each: int = 1, seconds: float = 1_800.0) -> None:
     rows = [recording(kind, split) for kind in kinds for split in ("train", "calibration", "test")]
+    rows = [{**row, "seconds": seconds} for row in rows for _ in range(each)]
     (corpus / "recordings.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
@@ -71,10 +72,42 @@ def test_real_negatives_alone(folders: tuple[Path, Path]) -> None:
 
 
 def test_all_real(folders: tuple[Path, Path]) -> None:
-    add_real(folders[1], "speech", "keyword:Hey Nano")
+    add_real(folders[1], "speech", "keyword:Hey Nano", each=20)
     material = find_material("test", phrase="hey nano", clips=folders[0], corpus=folders[1])
-    assert [item.name for item in material.positives] == ["/test/keyword:Hey Nano.flac"]
+    assert [item.name for item in material.positives] == ["/test/keyword:Hey Nano.flac"] * 20
     assert material.statement == "Measured on real recordings of the phrase and on real recordings without it."
+
+
+def test_few_real_ones_do_not_stand_alone(folders: tuple[Path, Path]) -> None:
+    add_real(folders[1], "speech", "keyword:hey nano", each=3, seconds=60.0)
+    material = find_material("test", phrase="hey nano", clips=folders[0], corpus=folders[1])
+    assert [item.name for item in material.positives][2:] == [
+        "/test/keyword:hey nano.flac",
+        "clip 2, e v test: positive",
+    ]
+    assert len(material.negatives) == 3 + 2
+    assert len(material.talkers) == 3 + 1
+    assert material.positives_basis == material.negatives_basis == "real and synthetic speech"
+    assert "on 3 real recordings of the phrase, too few to stand alone" in material.statement
+    assert "There was little real speech" in material.statement
+
+
+def test_the_phrase_alone(folders: tuple[Path, Path]) -> None:
+    add_real(folders[1], "keyword:hey nano", each=30)
+    material = find_material("test", phrase="hey nano", clips=folders[0], corpus=folders[1])
+    assert len(material.positives) == 30
+    assert {item.name.split(": ")[1] for item in material.negatives} == {"negative", "partial"}
+    assert material.statement == (
+        "There was no real speech: false accepts are measured on synthetic voices; expect more of them. "
+        "Misses are measured on real recordings of the phrase."
+    )
+
+
+def test_noise_is_no_speech(folders: tuple[Path, Path]) -> None:
+    add_real(folders[1], "noise", each=3)
+    material = find_material("test", phrase="hey nano", clips=folders[0], corpus=folders[1])
+    assert len(material.negatives) == 3 + 2
+    assert material.negatives_basis == "synthetic speech"
 
 
 def test_nothing_to_measure_on(folders: tuple[Path, Path]) -> None:
