@@ -19,7 +19,7 @@ from nanowakeword.evaluation.scoring import Scores, clip_peaks
 from nanowakeword.graph import Graph
 from steps.clippack import ClipPack
 from steps.material import MeasuredSplit, recording_of_clip
-from steps.pronunciation import distances_from
+from steps.spoken_texts import distances_from
 
 __all__ = ["Confusable", "find_confusables", "measure_confusables", "measure_keywords"]
 

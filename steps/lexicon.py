@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from steps.articulation import is_vowel, split_sounds
 from steps.phonetic_distance import Pronunciations
-from steps.pronunciation import pronounce_each
 from steps.scripts import foreign_letters
+from steps.spoken_texts import pronounce_each
 
 __all__ = ["Lexicon", "read_lexicon"]
 

@@ -18,8 +18,8 @@ from steps.lexicon import Lexicon, read_lexicon
 from steps.phoneme_edits import edit_phonemes, rearrange_phonemes
 from steps.phonemes import between_slashes, has_mnemonic
 from steps.phonetic_distance import Pronunciations, phrase_distances
-from steps.pronunciation import pronounce_each
 from steps.similar_words import similar_words
+from steps.spoken_texts import pronounce_each
 
 __all__ = ["Kind", "Neighbour", "find_neighbours"]
 

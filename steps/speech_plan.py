@@ -54,6 +54,7 @@ class Texts:
         sentence_language: of ``sentences``.
         phonemes: of the phrase, in IPA.
         neighbours: what sounds like the phrase and is not, nearest first, perhaps nothing.
+        min_distance: neighbours nearer than that are measured on and never trained on.
     """
 
     language: str
@@ -63,6 +64,7 @@ class Texts:
     sentence_language: str
     phonemes: str = ""
     neighbours: Sequence[Neighbour] = ()
+    min_distance: float = 0.0
 
 
 def plan_clips(
@@ -94,7 +96,7 @@ def plan_clips(
     """
     names = [name for name in shares if name in engines]
     sentences = dict(zip(SPLITS, deal(texts.sentences), strict=True))
-    neighbours = dict(zip(SPLITS, deal(texts.neighbours, order=_DEAL_NEIGHBOURS), strict=True))
+    neighbours = _deal_neighbours(texts, trained=counts.get("neighbour", 0) > 0)
     distances = {neighbour.text: neighbour.distance for neighbour in texts.neighbours}
     requests: list[Request] = []
     for kind, total in counts.items():
@@ -104,7 +106,7 @@ def plan_clips(
             texts_of_kind: Sequence[str] = {
                 "positive": texts.positives,
                 "partial": texts.partials,
-                "neighbour": [neighbour.text for neighbour in neighbours[split]],
+                "neighbour": neighbours[split],
                 "negative": sentences[split] or texts.sentences,
             }[kind]
             sayable = {name: _sayable(texts_of_kind, engines[name]) for name in names if speakers[name][split]}
@@ -129,6 +131,14 @@ def plan_clips(
                     distances=distances if kind == "neighbour" else {},
                 )
     return requests
+
+
+def _deal_neighbours(texts: Texts, *, trained: bool) -> dict[Split, list[str]]:
+    """Neighbours of each split: those that are too near, and all where none are trained on, only to measure on."""
+    near = [neighbour.text for neighbour in texts.neighbours if neighbour.distance < texts.min_distance]
+    far = [neighbour.text for neighbour in texts.neighbours if neighbour.distance >= texts.min_distance]
+    measured, rest = deal(near, order=_MEASURED), deal(far, order=_DEAL_NEIGHBOURS if trained else _MEASURED)
+    return {split: first + then for split, first, then in zip(SPLITS, measured, rest, strict=True)}
 
 
 def _by_split(kind: Kind, total: int, *, evaluation_neighbours: int) -> dict[Split, int]:

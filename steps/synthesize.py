@@ -48,7 +48,7 @@ class _NeighbourEntry(BaseModel):
 
 
 class _PhraseFile(BaseModel):
-    """What is read of ``phrases.json``; neighbours nearer than ``min_distance`` are never spoken."""
+    """What is read of ``phrases.json``."""
 
     language: str
     phonemes: _Text
@@ -163,7 +163,7 @@ def read_texts(path: Path) -> Texts:
             '"neighbours", each a text and its distance',
             hint="Mend it, or write it anew: dvc repro --force phrases",
         ) from None
-    near = sorted(
+    neighbours = sorted(
         (Neighbour(text=entry.text, distance=entry.distance) for entry in file.neighbours),
         key=lambda neighbour: neighbour.distance,
     )
@@ -174,7 +174,8 @@ def read_texts(path: Path) -> Texts:
         sentences=file.sentences,
         sentence_language=NEGATIVE_LANGUAGE,
         phonemes=file.phonemes,
-        neighbours=[neighbour for neighbour in near if neighbour.distance >= file.min_distance],
+        neighbours=neighbours,
+        min_distance=file.min_distance,
     )
 
 

@@ -18,8 +18,8 @@ from steps.phoneme_edits import edit_phonemes, rearrange_phonemes
 from steps.phonemes import has_mnemonic, of_text
 from steps.phonetic_distance import Pronunciations, phrase_distances
 from steps.phrases import pronounce
-from steps.pronunciation import pronounce_each
 from steps.similar_words import similar_words
+from steps.spoken_texts import pronounce_each
 
 
 @functools.cache

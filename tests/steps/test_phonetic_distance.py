@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from steps.articulation import split_sounds, unlikeness
 from steps.espeak_ng import phonemes
 from steps.phonetic_distance import Pronunciations, phrase_distances, prefix_costs, stretch_costs
-from steps.pronunciation import distances_from
+from steps.spoken_texts import distances_from
 
 SOUNDS = ["p", "b", "t", "k", "s", "ʃ", "tʃ", "m", "n", "l", "ɹ", "j", "i", "ɛ", "æ", "ə", "uː", "aɪ", "eɪ"]
 pronunciations = st.lists(st.sampled_from(SOUNDS), min_size=1, max_size=7)

@@ -178,19 +178,37 @@ def test_neighbours_are_measured_on_words_that_training_never_heard() -> None:
     assert not any(said[a] & said[b] for a in SPLITS for b in SPLITS if a < b)
 
 
-def test_neighbours_of_the_file_that_are_too_near_are_not_spoken(tmp_path: Path) -> None:
+def test_neighbours_that_are_too_near_are_measured_on_only(tmp_path: Path) -> None:
     path = tmp_path / "phrases.json"
+    distances = {f"/æl{c}/": 0.1 + n / 20 for n, c in enumerate("bdfhijklmnprstvwz")}
     document = {
         "language": "en-us",
-        "phonemes": "aleksa",
+        "phonemes": "æl",
         "positives": ["alexa"],
         "partials": [],
         "sentences": ["a"],
         "min_distance": 0.4,
-        "neighbours": [{"text": text, "distance": d, "note": ""} for text, d in (("c", 0.7), ("a", 0.39), ("b", 0.4))],
+        "neighbours": [{"text": text, "distance": d, "kind": "edit"} for text, d in reversed(distances.items())],
     }
     path.write_text(json.dumps(document), "utf-8")
-    assert read_texts(path).neighbours == [Neighbour(text="b", distance=0.4), Neighbour(text="c", distance=0.7)]
+    texts = read_texts(path)
+    assert [neighbour.text for neighbour in texts.neighbours] == list(distances)
+    for trained in (0, 60):
+        requests = plan_clips(
+            texts,
+            counts={"positive": 10, "neighbour": trained},
+            engines={"espeak": ENGINES["espeak"]},
+            shares={"espeak": 1.0},
+            speed=(0.5, 1.35),
+            seed=7,
+            evaluation_neighbours=40,
+        )
+        clips = [request for request in requests if request.kind == "neighbour"]
+        said = {split: {distances[r.text] for r in clips if r.split == split} for split in SPLITS}
+        assert all(min(said[split]) < 0.4 <= max(said[split]) for split in ("calibration", "test"))
+        assert all(distance >= 0.4 for split in ("train", "validation") for distance in said[split])
+        assert bool(said["train"]) == bool(trained)
+        assert set().union(*said.values()) == set(distances.values())
 
 
 def test_slow_words_are_well_represented() -> None:
