@@ -270,6 +270,7 @@ class Train(Section):
     label_smoothing: Annotated[float, Field(ge=0.0, lt=0.5)]
     ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)]
     batch_composition: dict[POOLS, Count]
+    neighbour_weight: Share
     isbl: Isbl
     checkpoint_every_steps: Positive
 

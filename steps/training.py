@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -103,6 +103,8 @@ def train_head(head: Head, job: TrainingJob, *, progress: Progress) -> list[dict
         epsilon=settings.isbl.epsilon,
         loss_cap=settings.isbl.loss_cap,
     )
+    weights = torch.ones(len(job.train["pool"]))
+    weights[rows_of(job.train, ["neighbour"])] = settings.neighbour_weight
     noise = settings.feature_noise * cast(Tensor, network.deviation)
     history: list[dict[str, Any]] = []
     parts = {"network": network, "ema": ema, "optimizer": optimizer, "schedule": schedule}
@@ -117,7 +119,7 @@ def train_head(head: Head, job: TrainingJob, *, progress: Progress) -> list[dict
         batch = batch + noise * torch.randn_like(batch)
         losses = job.loss(head.score_window(batch), rows)
         optimizer.zero_grad()
-        losses.mean().backward()
+        (losses * weights[rows]).mean().backward()
         nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimizer.step()
         schedule.step()
@@ -148,8 +150,13 @@ def used_rows(data: RowReader, composition: Mapping[Any, int]) -> npt.NDArray[np
         data: rows with their ``pool``.
         composition: rows of each pool in a batch, by name.
     """
-    taken = [number for number, name in enumerate(data.attributes["pools"]) if composition.get(name)]
-    return np.flatnonzero(np.isin(data["pool"].all(), taken))
+    return rows_of(data, [name for name in data.attributes["pools"] if composition.get(name)])
+
+
+def rows_of(data: RowReader, pools: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Rows of some pools."""
+    numbers = [number for number, name in enumerate(data.attributes["pools"]) if name in pools]
+    return np.flatnonzero(np.isin(data["pool"].all(), numbers))
 
 
 def standardise(network: nn.Module, data: RowReader, used: npt.NDArray[np.int64], *, frontend: str, seed: int) -> None:

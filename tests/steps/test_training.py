@@ -21,8 +21,8 @@ from steps.settings import load_settings
 from steps.store import RowReader
 from steps.train import keep_weights
 from steps.training import HardTargets, TrainingJob, train_head, used_rows
-from steps.validation import rate, validate
-from tests.steps.toy_features import write_features
+from steps.validation import rate, score_rows, validate
+from tests.steps.toy_features import POOLS, write_features
 
 ROOT = Path(__file__).parents[2]
 FRONT_END = "speech_embedding"
@@ -103,6 +103,22 @@ def test_a_killed_run_goes_on_to_the_same_bits(store: Path, tmp_path: Path) -> N
     for key, value in weights_of(straight).items():
         assert torch.equal(value, weights_of(resumed)[key]), key
     assert not list(tmp_path.rglob("*.writing"))
+
+
+def test_neighbours_are_learnt_as_much_as_they_weigh(tmp_path: Path) -> None:
+    """Rows that look like nothing else: the more they weigh, the surer the head is that they are not the phrase."""
+    write_features(tmp_path / "store", frontends=(FRONT_END,), neighbours=40)
+    data = RowReader(tmp_path / "store" / "train")
+    neighbours = data["pool"].all() == POOLS.index("neighbour")
+    logits = []
+    for weight in (0.0, 0.1, 1.0):
+        job = make_job(tmp_path / "store", tmp_path / f"weight {weight}")
+        composition = {"positive": 8, "partial": 4, "speech": 4, "noise": 4, "neighbour": 4}
+        settings = job.settings.model_copy(update={"batch_composition": composition, "neighbour_weight": weight})
+        head = make_head()
+        train_head(head, TrainingJob(**{**vars(job), "settings": settings}), progress=Progress("train"))
+        logits.append(float(score_rows(head, data, frontend=FRONT_END)[neighbours].mean()))
+    assert logits[0] > logits[1] > logits[2]
 
 
 def test_a_pool_that_is_not_taken_is_as_good_as_absent(tmp_path: Path) -> None:
