@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "manifest": Command("steps.commands.manifest", "write a manifest of a public corpus that you downloaded"),
     "pipeline": Command("steps.commands.pipeline", "bring dvc.yaml up to date with the code and the settings"),
     "report": Command("steps.commands.report", "show the report on the model, and where the model is"),
+    "say": Command("steps.commands.say", "hear how each engine says a phrase, before a long run"),
     "workspace": Command("steps.commands.workspace", "make a workspace, or apply options to one"),
 }
 

@@ -125,6 +125,7 @@ def _extract(audio: Sequence[npt.NDArray[np.int16]]) -> list[_Frames]:
     from models.frontends.table import build_front_end
     from models.streaming import FrontEnd, settle
 
+    torch.set_num_threads(1)  # its batches are so small that a second thread costs more than it does
     module = build_front_end(_FRONT_END)
     front_end: FrontEnd = module
     past = torch.zeros(1, -(-front_end.receptive_field_samples // HOP_SAMPLES) * HOP_SAMPLES)

@@ -12,7 +12,9 @@ from __future__ import annotations
 import ctypes
 import functools
 import re
+import struct
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -20,7 +22,7 @@ import numpy.typing as npt
 
 from nanowakeword.errors import ConfigError, DependencyError
 
-__all__ = ["SAMPLE_RATE_HZ", "languages", "missing", "phonemes", "phonemes_of_each", "speak"]
+__all__ = ["SAMPLE_RATE_HZ", "alphabet", "languages", "missing", "phonemes", "phonemes_of_each", "speak"]
 
 SAMPLE_RATE_HZ: Final = 22_050
 # Numbers of espeak-ng/speak_lib.h.
@@ -28,6 +30,7 @@ _SYNCHRONOUS: Final = 2
 _UTF8: Final = 1
 _PHONEME_INPUT: Final = 0x100
 _IPA: Final = 0x02
+_NO_IPA: Final = re.compile(r"[-.^]|^\d+$")  # the library shows a mnemonic for which it has no letter
 _SWITCH: Final = re.compile(r"\([^)]*\)")
 _RATE, _VOLUME, _PITCH, _RANGE = 1, 2, 3, 4
 _VOLUME_PERCENT: Final = 60  # at 100, a tenth of the voices clip
@@ -152,6 +155,51 @@ def _read(library: _Library, text: str) -> list[list[str]]:
         text_of_clause = _SWITCH.sub("", (ipa or b"").decode())
         words += [[phoneme for phoneme in word.split("_") if phoneme] for word in text_of_clause.split()]
     return [word for word in words if word]
+
+
+@functools.cache
+def alphabet(language: str) -> dict[str, str]:
+    """The sounds of a language: IPA as `phonemes` gives it, without stress, to the mnemonic that `speak` reads.
+
+    The library is asked how it writes each of its 600 mnemonics before a vowel, where no sound is devoiced, or, for
+    vowels, before a syllable; those that the language lacks come out as several sounds.
+
+    Args:
+        language: a key of `languages`.
+    """
+    library = _library()
+    # Brackets are read once something has been spoken with the flag for it.
+    speak("[[a]]", voice=languages()[language.lower()], words_per_minute=400, mnemonics=True)
+    found: dict[str, str] = {}
+    for mnemonic in _mnemonics():
+        for after, n_sounds in (("|na", 3), ("|a", 2), ("", 1)):
+            words = _read(library, f"[[{mnemonic}{after}]]")
+            sounds = [sound for word in words for sound in word]
+            if len(sounds) == n_sounds and (ipa := sounds[0].strip("ˈˌ")) and not _NO_IPA.search(ipa):
+                found.setdefault(ipa, mnemonic)
+                break
+    return found
+
+
+def _mnemonics() -> list[str]:
+    """Names of all sounds in the library's tables, shortest first.
+
+    The file ``phontab``: their number, then for each table its number of sounds, 35 bytes besides, and 16 bytes a sound
+    that begin with its name.
+    """
+    import espeakng_loader
+
+    data = (Path(espeakng_loader.get_data_path()) / "phontab").read_bytes()
+    names: set[str] = set()
+    place = 4
+    for _ in range(data[0]):
+        n_sounds = data[place]
+        place += 36
+        for start in range(place, place + 16 * n_sounds, 16):
+            (name,) = struct.unpack_from("4s", data, start)
+            names.add(name.rstrip(b"\0").decode("latin-1"))
+        place += 16 * n_sounds
+    return sorted((name for name in names if name.isprintable() and name.strip("_|' ,%=")), key=lambda n: (len(n), n))
 
 
 def speak(

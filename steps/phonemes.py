@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Final
 
 __all__ = [
+    "MNEMONICS",
     "bare",
     "between_slashes",
     "has_mnemonic",
@@ -34,12 +35,12 @@ _VOWELS: Final = frozenset("aeiouyæøœɐɑɒɔəɘɚɛɜɝɞɤɨɪɯɵɶʉʊʌ
 
 # IPA to espeak-ng's mnemonics, read off 13,000 words in five accents of English. A mnemonic is an abstract phoneme, so
 # that American IPA comes out Scottish in a Scottish voice.
-_MNEMONICS: Final = {symbol: symbol for symbol in "abdfhijklmnprstvwz"} | _table(
+MNEMONICS: Final = {symbol: symbol for symbol in "abdfhijklmnprstvwz"} | _table(
     "ɡ g, ɹ r, ɾ t#, ŋ N, ð D, θ T, ʃ S, ʒ Z, ʔ ?, n̩ n-, tʃ tS, dʒ dZ, əl @L, æ a, ɐ a#, ə @, ɚ 3, ɛ E, ɪ I, ᵻ I#,"
     "ɔ O2, ɒ 0, ʊ U, ʌ V, ɑː 0, iː i:, uː u:, ɔː O:, ɜː 3:, aɪ aI, aʊ aU, eɪ eI, ɔɪ OI, oʊ oU, əʊ oU, iə i@,"
     "eə e@, ʊə U@, aɪə aI@, aɪɚ aI3, ɑːɹ A@, ɔːɹ O@, ɛɹ e@, ɪɹ i@3, ʊɹ U@, oː o@"
 )
-_MNEMONIC: Final = re.compile("|".join(sorted(_MNEMONICS, key=len, reverse=True)))
+_MNEMONIC: Final = re.compile("|".join(sorted(MNEMONICS, key=len, reverse=True)))
 
 # IPA to the alphabet that Kokoro was trained on: diphthongs and affricates are one symbol.
 _KOKORO: Final = _table(
@@ -73,7 +74,7 @@ def mnemonics(ipa: str) -> str:
     """English IPA as espeak-ng reads it, for example ``[[a#l'E]]``; what the table lacks is left out."""
     marks = {"ˈ": "'", "ˌ": ","}
     tokens = re.findall(f"[{_STRESS} ]|{_MNEMONIC.pattern}", ipa)
-    return f"[[{''.join(marks.get(token) or _MNEMONICS.get(token, token) for token in tokens)}]]"
+    return f"[[{''.join(marks.get(token) or MNEMONICS.get(token, token) for token in tokens)}]]"
 
 
 def split_ipa(ipa: str) -> list[str]:

@@ -12,17 +12,26 @@ import difflib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from nanowakeword.errors import ConfigError
 from steps.espeak_ng import languages, phonemes
 from steps.neighbours import find_neighbours
 from steps.phonemes import bare, between_slashes, has_vowel
+from steps.pronunciation import read_pronunciation
 from steps.scripts import foreign_letters, languages_written_like, scripts_of
 from steps.sentences import write_sentences
 from steps.stage import Context
 
-__all__ = ["NEGATIVE_LANGUAGE", "part_phrase", "pronounce", "run", "vary_phrase"]
+__all__ = [
+    "NEGATIVE_LANGUAGE",
+    "part_phrase",
+    "part_pronunciation",
+    "pronounce",
+    "run",
+    "vary_phrase",
+    "vary_pronunciation",
+]
 
 NEGATIVE_LANGUAGE: Final = "en-us"
 _ENDINGS: Final = ("", ".", "!", "?", ",", "...")
@@ -31,6 +40,7 @@ _FIRST: Final = (0.30, 0.62)
 _LAST: Final = (0.30, 0.58)
 
 Words = list[list[str]]
+Item = TypeVar("Item")
 
 
 def run(context: Context) -> None:
@@ -38,6 +48,9 @@ def run(context: Context) -> None:
     settings = context.settings.phrases
     phrase, language = context.settings.wakeword.phrase, context.settings.wakeword.language
     spoken = pronounce(phrase, language=language)
+    given = context.settings.wakeword.pronunciation
+    if given is not None:
+        spoken = read_pronunciation(given, language=language)
     if not _is_english(language):
         context.progress.say(f"the sentences are English, since there are none for {language} yet")
     forbidden = bare(spoken)
@@ -60,8 +73,10 @@ def run(context: Context) -> None:
         "phrase": phrase,
         "language": language,
         "phonemes": " ".join("".join(word) for word in spoken),
-        "positives": vary_phrase(phrase),
-        "partials": part_phrase(phrase, language=language) if settings.partials else [],
+        "positives": vary_phrase(phrase) if given is None else vary_pronunciation(spoken),
+        "partials": (part_phrase(phrase, language=language) if given is None else part_pronunciation(spoken))
+        if settings.partials
+        else [],
         "min_distance": settings.min_distance,
         "neighbours": neighbours,
         "sentences": sentences,
@@ -111,6 +126,18 @@ def vary_phrase(phrase: str) -> list[str]:
     return [phrase + ending for ending in _ENDINGS] + ([f"{first}, {rest}"] if rest else [])
 
 
+def vary_pronunciation(spoken: Words) -> list[str]:
+    """The same of a phrase whose phonemes are given: texts between slashes, punctuation inside."""
+    return [f"/{text}/" for text in vary_phrase(between_slashes(spoken)[1:-1])]
+
+
+def part_pronunciation(spoken: Words) -> list[str]:
+    """`part_phrase` of a phrase whose phonemes are given: all parts are phonemes."""
+    parts = [*_parts_by_word(spoken), *_parts_within(spoken)]
+    texts = {between_slashes(part): part for part in parts}
+    return [text for text, words in texts.items() if any(map(has_vowel, words)) and bare(spoken) not in bare(words)]
+
+
 def part_phrase(phrase: str, *, language: str) -> list[str]:
     """Parts of a phrase: its words, its beginnings and ends, and its halves the wrong way round.
 
@@ -118,7 +145,7 @@ def part_phrase(phrase: str, *, language: str) -> list[str]:
     whose engines do not read phonemes, they are letters.
     """
     whole = bare(pronounce(phrase, language=language))
-    texts = list(_parts_by_word(phrase.split()))
+    texts = [" ".join(part) for part in _parts_by_word(phrase.split())]
     spoken = {text: phonemes(text, language=language) for text in texts}
     if _is_english(language):
         spoken |= {between_slashes(part): part for part in _parts_within(phonemes(phrase, language=language))}
@@ -140,14 +167,14 @@ def _is_english(language: str) -> bool:
     return language.lower().split("-")[0] == "en"
 
 
-def _parts_by_word(words: list[str]) -> Iterator[str]:
+def _parts_by_word(words: list[Item]) -> Iterator[list[Item]]:
     """Runs of words shorter than the phrase, and its halves swapped."""
     for length in range(1, len(words)):
         for start in range(len(words) - length + 1):
-            yield " ".join(words[start : start + length])
+            yield words[start : start + length]
     if len(words) > 1:
         half = len(words) // 2
-        yield " ".join(words[half:] + words[:half])
+        yield words[half:] + words[:half]
 
 
 def _parts_within(words: Words) -> Iterator[Words]:

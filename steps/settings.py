@@ -59,6 +59,7 @@ class Wakeword(Section):
     phrase: str
     name: str | None
     language: str
+    pronunciation: str | None
 
     @field_validator("phrase")
     @classmethod
@@ -85,6 +86,14 @@ class Wakeword(Section):
         if name is not None and not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
             raise ValueError(f"got {name!r}; expected up to 64 letters, digits, '-' and '_', or null")
         return name
+
+    @field_validator("pronunciation")
+    @classmethod
+    def _some_sounds(cls, pronunciation: str | None) -> str | None:
+        # Which sounds a language has is known to the stage phrases, the first and quickest, and to `steps check`.
+        if pronunciation is not None and not pronunciation.strip(" /[]"):
+            raise ValueError('is empty; expected the phrase in IPA, or null')
+        return pronunciation
 
     @property
     def file_name(self) -> str:

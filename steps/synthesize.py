@@ -26,6 +26,7 @@ from nanowakeword.errors import ConfigError
 from nanowakeword.timing import SAMPLE_RATE_HZ
 from steps.clip_check import SpokenClip, find_doubtful
 from steps.clippack import Clip, Split, write_clips
+from steps.phonemes import of_text
 from steps.phrases import NEGATIVE_LANGUAGE
 from steps.shards import run_shards
 from steps.speech_plan import Neighbour, Texts, plan_clips, plan_monologues, share_engines
@@ -72,6 +73,9 @@ def run(context: Context) -> None:
     if not engines:
         raise ConfigError("synthesize.engines", got=f"none of {', '.join(missing)} installed", expected="at least one")
     texts = read_texts(context.input("phrases") / "phrases.json")
+    silent = _silent(engines, texts)
+    for name, reason in silent.items():
+        context.progress.say(f"{name} is not heard with the phrase: {reason}")
     requests = plan_clips(
         texts,
         counts={
@@ -127,6 +131,7 @@ def run(context: Context) -> None:
         "refused": refused,
         "dropped": dropped,
         "missing": missing,
+        "silent": silent,
         "licences": sorted({clip.licence for clip, _ in spoken_clips}),
         "voices": {split: _voices(requests, split) for split in SPLITS},
         "seconds": round(sum(clip.n_samples for clip, _ in spoken_clips) / SAMPLE_RATE_HZ, 1),
@@ -144,6 +149,19 @@ def find_engines(wanted: Iterable[str]) -> tuple[dict[str, Engine], dict[str, st
         {name: ENGINES[name] for name, hint in hints.items() if hint is None},
         {name: hint for name, hint in hints.items() if hint is not None},
     )
+
+
+def _silent(engines: Mapping[str, Engine], texts: Texts) -> dict[str, str]:
+    """Engines that are there and cannot say the phrase, and why."""
+    only_phonemes = all(of_text(text) is not None for text in texts.positives)
+    reasons = {
+        name: f"it does not speak {texts.language}"
+        if not engine.speaks(texts.language)
+        else "it reads words only, so it cannot be told the pronunciation"
+        for name, engine in engines.items()
+        if not engine.speaks(texts.language) or (only_phonemes and not engine.reads_phonemes)
+    }
+    return dict(sorted(reasons.items()))
 
 
 def read_texts(path: Path) -> Texts:

@@ -7,6 +7,7 @@ import argparse
 from nanowakeword.errors import ConfigError
 from steps.commands.options import add_workspace
 from steps.folders import find_in_folders
+from steps.pronunciation import read_pronunciation
 from steps.settings import load_settings
 
 __all__ = ["add_arguments", "run"]
@@ -21,6 +22,8 @@ def run(options: argparse.Namespace) -> None:
     """Validate the settings, and nothing else."""
     root = options.workspace
     settings = load_settings(root / "params.yaml")
+    if settings.wakeword.pronunciation is not None:
+        read_pronunciation(settings.wakeword.pronunciation, language=settings.wakeword.language)
     corpus = settings.corpus
     for real in corpus.real:
         if not (root / real).is_file():

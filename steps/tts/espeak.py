@@ -14,7 +14,8 @@ from typing import Final
 import numpy as np
 
 from steps import espeak_ng
-from steps.phonemes import mnemonics, of_text
+from steps.phonemes import of_text
+from steps.pronunciation import espeak_text
 from steps.tts.engine import Engine, Request, Samples, Voice
 
 __all__ = ["ENGINE"]
@@ -52,7 +53,7 @@ def _speak(requests: Sequence[Request], seed: int) -> Iterator[Samples]:
         accent = espeak_ng.languages()[(str(rng.choice(_ACCENTS)) if english else request.language).lower()]
         ipa = of_text(request.text)
         samples = espeak_ng.speak(
-            request.text if ipa is None else mnemonics(ipa),
+            request.text if ipa is None else espeak_text(ipa, language=request.language),
             voice=f"{accent}+{request.voices[0]}",
             words_per_minute=round(_NORMAL_WORDS_PER_MINUTE * request.speed),
             pitch=int(rng.integers(25, 80)),

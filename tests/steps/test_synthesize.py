@@ -1,5 +1,7 @@
 """The plan of who says what, the shards it is spoken in, and the pack of clips that comes out."""
 
+# ruff: noqa: RUF001 -- the letters of IPA look like others
+
 from __future__ import annotations
 
 import json
@@ -18,6 +20,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from models.weights import cache_folder
 from nanowakeword.errors import ConfigError, DependencyError
 from steps.clippack import ClipPack
 from steps.settings import load_settings
@@ -274,10 +277,21 @@ def test_dealing_loses_nothing(items: list[int]) -> None:
 
 
 def workspace(
-    root: Path, *, workers: int = 2, engines: str = "{hibari: 0.3, espeak: 0.7}", drop_share: float = 0.0
+    root: Path,
+    *,
+    workers: int = 2,
+    engines: str = "{hibari: 0.3, espeak: 0.7}",
+    drop_share: float = 0.0,
+    phrase: str = "hey nano",
+    language: str = "en-us",
+    pronunciation: str = "null",
 ) -> Path:
     text = (REPOSITORY / "params.yaml").read_text("utf-8")
     for before, after in (
+        ("phrase: hey nano", f"phrase: {phrase}"),
+        ("language: en-us", f"language: {language}"),
+        ("pronunciation: null", f"pronunciation: {pronunciation}"),
+        ("  neighbours: 400", "  neighbours: 5"),
         ("sentences: 1200", "sentences: 60"),
         ("positives: 2400", "positives: 60"),
         ("partials: 700", "partials: 20"),
@@ -362,6 +376,45 @@ def test_a_missing_engine_is_named_with_what_to_do(
     workspace(tmp_path, engines="{flite: 1.0}")
     with pytest.raises(ConfigError, match=r"synthesize\.engines; got none of flite installed"):
         run_stage("synthesize", root=root)
+
+
+def test_a_german_phrase_from_its_phonemes_to_its_clips(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], front_end: None
+) -> None:
+    root = workspace(
+        tmp_path, phrase="Hallo Küche", language="de", engines="{hibari: 0.5, espeak: 0.5}", drop_share=0.05
+    )
+    document = json.loads((root / STAGES["phrases"].out / "phrases.json").read_text("utf-8"))
+    assert document["phonemes"] == "hˈaloː kˈʏçə"
+    run_stage("synthesize", root=root)
+    assert "hibari is not heard with the phrase: it does not speak de" in capsys.readouterr().err
+    summary = json.loads((root / STAGES["synthesize"].out / "summary.json").read_text("utf-8"))
+    assert summary["silent"] == {"hibari": "it does not speak de"}
+    assert summary["dropped"] == {"espeak": 2}  # of 42 + 6 clips of the phrase for training and validation
+    clips = ClipPack(root / STAGES["synthesize"].out).clips
+    assert {clip.engine for clip in clips if clip.kind in {"positive", "partial"}} == {"espeak"}
+    assert {clip.engine for clip in clips if clip.kind == "negative"} == {"espeak", "hibari"}
+    assert Counter(clip.kind for clip in clips) == {"positive": 58, "partial": 20, "negative": 20}
+
+
+def test_a_pronunciation_is_what_engines_are_given(tmp_path: Path) -> None:
+    root = workspace(tmp_path, pronunciation="heɪ ˈnɑːnoʊ")
+    texts = read_texts(root / STAGES["phrases"].out / "phrases.json")
+    assert texts.phonemes == "heɪ nˈɑːnoʊ"
+    assert {"/heɪ nˈɑːnoʊ/", "/heɪ nˈɑːnoʊ!/", "/heɪ, nˈɑːnoʊ/"} <= set(texts.positives)
+    assert {"/heɪ/", "/nˈɑːnoʊ/", "/nˈɑːnoʊ heɪ/"} <= set(texts.partials)
+    for text in [*texts.positives, *texts.partials]:
+        assert text[0] == text[-1] == "/"
+    run_stage("synthesize", root=root)
+    pack = ClipPack(root / STAGES["synthesize"].out)
+    assert {clip.engine for clip in pack.clips if clip.kind == "positive"} == {"espeak", "hibari"}
+    assert all(0.35 < clip.n_samples * clip.speed / 16000 < 1.6 for clip in pack.clips if clip.kind == "positive")
+
+
+@pytest.fixture
+def front_end() -> None:
+    if not (cache_folder() / "wakehubert").is_dir():
+        pytest.skip("the front end wakehubert is not downloaded yet; python -m steps features does it")
 
 
 @pytest.mark.parametrize(
