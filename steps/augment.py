@@ -40,8 +40,6 @@ __all__ = ["load_sources", "plan_windows", "run"]
 
 _CUTS_PER_PHRASE: Final = 0.1
 _VALIDATION_SHARE: Final = 0.125
-# A few real recordings of the phrase are worth many windows, but not more than all synthetic ones.
-_RECORDING_COPIES: Final = 40
 # Of the windows of other speech: cropped anywhere, the end of an utterance, a lone word.
 _SPEECH_FORMS: Final[tuple[Form, ...]] = ("running", "running", "ending", "piece")
 _BLOCK: Final = 64
@@ -190,7 +188,8 @@ def plan_windows(sources: Sources, settings: Augment, *, is_validation: bool) ->
         add("phrase", clip=clip)
     lengths = {r: last - first for r in sources.spoken for first, last in [recorded_word(r.path)]}
     recorded = [r for r, length in lengths.items() if length <= n_samples]
-    for _ in range(min(_RECORDING_COPIES, len(spoken) // max(1, len(recorded)))):
+    # A few real recordings of the phrase are worth many windows, but not more than all synthetic ones.
+    for _ in range(min(settings.recording_copies, len(spoken) // max(1, len(recorded)))):
         for recording in recorded:
             add("phrase", recording=recording)
     for clip in spoken[:: round(1.0 / _CUTS_PER_PHRASE)]:

@@ -217,6 +217,7 @@ class Augment(Section):
     window_s: Annotated[float, Field(ge=1.6, le=8.0)]
     copies: Positive
     neighbour_copies: Count
+    recording_copies: Count
     negatives: Positive
     noise: Positive
     shares: Shares
