@@ -25,13 +25,14 @@ import torch
 
 from models.frontends.table import FRONT_ENDS
 from nanowakeword.timing import SAMPLE_RATE_HZ
-from steps.augment import load_sources, plan_windows
+from steps.augment import plan_windows
 from steps.augmentations import noise
 from steps.augmentations.table import AUGMENTATIONS, Augmentation
 from steps.clippack import Clip, Kind, write_clips
 from steps.decibels import Audio
 from steps.features import FeatureExtractor
 from steps.recipes import RecipeDrawer
+from steps.rendering import load_sources
 from steps.rooms import Rooms, draw_room, simulate_room
 from steps.settings import Augment, load_settings
 from steps.sources import Sources

@@ -16,105 +16,36 @@ from __future__ import annotations
 import json
 from collections import Counter
 from contextlib import closing
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from nanowakeword.errors import ConfigError
 from nanowakeword.timing import SAMPLE_RATE_HZ
-from steps.clippack import ClipPack
-from steps.recipes import Plan, RecipeDrawer
-from steps.recordings import load_recordings
-from steps.rooms import Rooms, draw_room, simulate_room
+from steps.recipes import Plan
+from steps.rendering import Kit, WindowMaker
 from steps.settings import Augment
 from steps.sources import Sources, recorded_word
 from steps.stage import Context
 from steps.store import RowWriter
-from steps.windows import POOLS, SPLITS, Form, Recipe, Split, Window, render
+from steps.windows import POOLS, SPLITS, Form, Recipe, Split, Window
 from steps.workers import map_in_order
 
-__all__ = ["load_sources", "plan_windows", "run"]
+__all__ = ["plan_windows", "run"]
 
 _CUTS_PER_PHRASE: Final = 0.1
 _VALIDATION_SHARE: Final = 0.125
 # Of the windows of other speech: cropped anywhere, the end of an utterance, a lone word.
 _SPEECH_FORMS: Final[tuple[Form, ...]] = ("running", "running", "ending", "piece")
 _BLOCK: Final = 64
-_ROOMS_KEY: Final = 0x5200
 
 _Block = tuple[Split, list[Plan]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Kit:
-    """All that a process needs to render any window."""
-
-    clips: Path
-    corpus: Path
-    rooms: Path
-    phrase: str
-    seed: int
-    settings: Augment
-
-    def makers(self) -> dict[Split, _Maker]:
-        """What each split is made with."""
-        sources = load_sources(clips=self.clips, corpus=self.corpus, phrase=self.phrase)
-        bank, responses = _bank(self.settings, seed=self.seed), np.load(self.rooms, allow_pickle=False)
-        for_validation = max(1, round(len(bank) * _VALIDATION_SHARE))
-        parts = {"train": slice(for_validation, None), "validation": slice(for_validation)}
-        return {
-            split: _Maker(
-                sources[split],
-                Rooms(bank[parts[split]], responses[parts[split]]),
-                split=split,
-                seed=self.seed,
-                settings=self.settings,
-            )
-            for split in SPLITS
-        }
-
-
-class _Maker:
-    """Draws and renders the windows of one split."""
-
-    def __init__(self, sources: Sources, rooms: Rooms, *, split: Split, seed: int, settings: Augment) -> None:
-        self._sources, self._rooms = sources, rooms
-        self._drawer = RecipeDrawer(
-            sources,
-            split=split,
-            seed=seed,
-            n_samples=_window_samples(settings),
-            shares=settings.shares.model_dump(),
-            snr_db=settings.snr_db,
-            rooms=rooms,
-        )
-
-    def window(self, plan: Plan) -> Window:
-        return render(self._drawer.draw(plan), sources=self._sources, rooms=self._rooms)
-
-
-def load_sources(*, clips: Path, corpus: Path, phrase: str) -> dict[Split, Sources]:
-    """Clips and recordings of each split.
-
-    Args:
-        clips: folder of the stage synthesize.
-        corpus: folder of the stage corpus.
-        phrase: what to listen for.
-    """
-    pack, recordings = ClipPack(clips), load_recordings(corpus)
-    return {
-        split: Sources(pack, split=split, recordings=[r for r in recordings if r.split == split], phrase=phrase)
-        for split in SPLITS
-    }
 
 
 def run(context: Context) -> None:
     """Plan the windows, render them in processes, write them in order."""
     settings = context.settings.augment
-    kit = _Kit(
+    kit = Kit(
         clips=context.input("synthesize"),
         corpus=context.input("corpus"),
         rooms=context.out / "rooms.npy",
@@ -124,7 +55,7 @@ def run(context: Context) -> None:
     )
     blocks: list[_Block] = []
     left_out = 0
-    for split, sources in load_sources(clips=kit.clips, corpus=kit.corpus, phrase=kit.phrase).items():
+    for split, sources in kit.sources().items():
         plans, skipped = plan_windows(sources, settings, is_validation=split == "validation")
         blocks += [(split, plans[i : i + _BLOCK]) for i in range(0, len(plans), _BLOCK)]
         left_out += skipped
@@ -132,7 +63,7 @@ def run(context: Context) -> None:
         context.progress.say(
             f"left out {left_out} clips and recordings longer than augment.window_s, {settings.window_s:g} s"
         )
-    _simulate_rooms(kit, context)
+    kit.simulate_rooms(context.progress)
     total, done = sum(len(plans) for _, plans in blocks), 0
     forms: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
     effects: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
@@ -212,32 +143,6 @@ def _window_samples(settings: Augment) -> int:
     return round(settings.window_s * SAMPLE_RATE_HZ)
 
 
-def _bank(settings: Augment, *, seed: int) -> list[dict[str, Any]]:
-    """Parameters of the rooms; those of the first ones do not depend on how many there are."""
-    return [draw_room(np.random.default_rng([seed, _ROOMS_KEY, number])) for number in range(settings.rooms)]
-
-
-def _simulate_rooms(kit: _Kit, context: Context) -> None:
-    """Write the responses of the rooms, float32 ``[rooms, samples]``; none if no window is in a room."""
-    bank = _bank(kit.settings, seed=kit.seed) if kit.settings.shares.room else []
-    responses: list[npt.NDArray[np.float32]] = []
-    with closing(
-        map_in_order(_simulate, bank, workers=kit.settings.workers, start=_start_simulating, arguments=())
-    ) as simulated:
-        for response in simulated:
-            responses.append(response)
-            context.progress.update(len(responses), len(bank), unit="rooms")
-    np.save(kit.rooms, np.stack(responses) if responses else np.zeros((0, 0), np.float32), allow_pickle=False)
-
-
-def _start_simulating() -> None:
-    """Nothing to prepare."""
-
-
-def _simulate(room: dict[str, Any]) -> npt.NDArray[np.float32]:
-    return simulate_room(**room)
-
-
 def _append(store: RowWriter, split: Split, windows: list[Window]) -> None:
     """Write one block of rows."""
     recipes = [window.recipe for window in windows]
@@ -255,13 +160,14 @@ def _first(recipe: Recipe) -> int:
     return max(0, recipe.word[0]) if recipe.word[1] >= 0 else -1
 
 
-_makers: dict[Split, _Maker] = {}
+_makers: dict[Split, WindowMaker] = {}
 
 
-def _start(kit: _Kit) -> None:
+def _start(kit: Kit) -> None:
     _makers.update(kit.makers())
 
 
 def _render(block: _Block) -> list[Window]:
     split, plans = block
-    return [_makers[split].window(plan) for plan in plans]
+    maker = _makers[split]
+    return [maker.render(maker.draw(plan)) for plan in plans]

@@ -15,11 +15,11 @@ import numpy.typing as npt
 
 from nanowakeword.errors import AudioError, ConfigError, DependencyError
 from nanowakeword.timing import SAMPLE_RATE_HZ
-from steps.augment import load_sources
 from steps.augmentations.table import AUGMENTATIONS
 from steps.clippack import ClipPack, Kind
 from steps.clippack import Split as ClipSplit
 from steps.decibels import to_int16
+from steps.rendering import load_sources
 from steps.rooms import Rooms
 from steps.settings import load_settings
 from steps.sources import Sources

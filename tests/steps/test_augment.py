@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from nanowakeword.errors import ConfigError, StorageError
 from nanowakeword.timing import HOP_SAMPLES
-from steps.augment import load_sources
 from steps.augmentations.table import AUGMENTATIONS
 from steps.clippack import ClipPack, write_clips
 from steps.recipes import Plan, RecipeDrawer
+from steps.rendering import load_sources
 from steps.rooms import Rooms
 from steps.settings import Shares
 from steps.sources import Sources

@@ -1,0 +1,294 @@
+"""What each augmentation and each speech engine contributes: leave one out, make the model, measure it on real people.
+
+    python benchmarks/leave_one_out.py WORKSPACE OUT                        # all of them, the workspace's seed
+    python benchmarks/leave_one_out.py WORKSPACE OUT --seeds 7 8 9
+    python benchmarks/leave_one_out.py WORKSPACE OUT --only room engine:kokoro --seeds 7
+    python benchmarks/leave_one_out.py WORKSPACE OUT --show                 # the table of what is done
+
+WORKSPACE has the stages synthesize and corpus done, with real recordings. OUT keeps what was found: a run that was
+stopped goes on, and runs with other seeds or with `--only` may share it, one after the other. Each works on one core.
+
+Leaving out an augmentation sets its share to 0. Recipes are drawn so that nothing else changes, so only the windows
+that had it are rendered again, and only their features extracted. Leaving out an engine takes away the windows that are
+about its clips, and with them the number of windows; it is still among the voices of babble and context. Heads are
+trained and averaged by the stages of the pipeline. All models hear the same streams of real recordings, those of the
+stage evaluate.
+
+Misses are those at the threshold that the budget asks for on the same split's recordings without the phrase, in
+brackets exact limits, confidence 95 %. The difference to the whole is that of the clips that only the one model misses
+and those that only the other does, clip by clip and seed by seed, with limits from the exact ones of both shares. Clips
+of several seeds are counted as if they were independent, which they are not: look at each seed's difference, too.
+Positive: without it more is missed, so it is worth having.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from benchmarks.heard import SPLITS, hear, score
+from models.detector import Detector
+from models.frontends.table import FRONT_ENDS
+from nanowakeword.errors import ConfigError
+from nanowakeword.evaluation.false_accepts import FalseAccepts
+from nanowakeword.evaluation.limits import CONFIDENCE, binomial_limits, share
+from nanowakeword.evaluation.measure import threshold_for_budget
+from nanowakeword.evaluation.scoring import clip_peaks
+from steps.augment import plan_windows
+from steps.augmentations.table import AUGMENTATIONS
+from steps.clippack import ClipPack
+from steps.features import FeatureExtractor
+from steps.overlay import dump_tree, lay_over, load_tree
+from steps.progress import Progress
+from steps.rendering import Kit, WindowMaker
+from steps.settings import Settings, load_settings
+from steps.stage import run_stage
+from steps.store import RowReader, RowWriter
+from steps.windows import Recipe
+
+WHOLE: Final = "whole"
+ENGINE: Final = "engine:"
+PEOPLE: Final = ("clean", "babble")
+BLOCK: Final = 64
+
+Missed = Mapping[str, Mapping[str, Sequence[bool]]]  # by split and condition, of each clip in turn
+
+
+def main() -> None:
+    """Make what is missing, print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("workspace", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--seeds", type=int, nargs="+", help="default: that of the workspace")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="augmentations, or engine:NAME; default: all in use")
+    parser.add_argument("--show", action="store_true", help="only print the table")
+    options = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
+    settings = load_settings(options.workspace / "params.yaml")
+    pack = ClipPack(options.workspace / "artifacts" / "synthesize")
+    engines = sorted({clip.engine for clip in pack.clips if clip.kind == "positive" and clip.split == "train"})
+    in_use = [name for name, value in settings.augment.shares.model_dump().items() if value > 0.0]
+    known = [*in_use, *(f"{ENGINE}{name}" for name in engines)]
+    if unknown := set(options.only or ()) - set(known):
+        parser.error(f"--only: got {', '.join(sorted(unknown))}; expected some of {', '.join(known)}")
+    names, seeds = options.only or known, options.seeds or [settings.seed]
+    if not options.show:
+        for seed in seeds:
+            experiment = Experiment(options.workspace, options.out, seed)
+            for name in [WHOLE, *names]:
+                experiment.run(name)
+    print_table(options.out, names, seeds=seeds, budget=settings.publish.budget_fa_per_hour)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The models of one seed.
+
+    Attributes:
+        workspace: whose clips and recordings are used.
+        out: folder of all seeds.
+        seed: of rendering and training.
+    """
+
+    workspace: Path
+    out: Path
+    seed: int
+
+    def folder(self, name: str) -> Path:
+        """Of a variant."""
+        return self.out / f"seed-{self.seed}" / name.replace(":", "-")
+
+    def run(self, name: str) -> None:
+        """Make and measure a model, unless its result is there."""
+        root = self.folder(name)
+        if (root / "result.json").is_file():
+            return
+        print(f"seed {self.seed}: {name if name == WHOLE else f'without {name}'}", flush=True)
+        settings = self._prepare(name)
+        kit = self._kit(root, settings)
+        if name == WHOLE:
+            for stage in ("augment", "features"):
+                if not (root / "artifacts" / stage).is_dir():
+                    run_stage(stage, root=root)
+        elif not (root / "artifacts" / "features").is_dir():
+            self._change_features(root, name, settings, kit)
+        for stage in ("train", "average"):
+            run_stage(stage, root=root)
+        saved = torch.load(root / "artifacts" / "average" / "detector.pt", weights_only=True)
+        found = measure(Detector.from_saved(saved), self._hear(), settings)
+        (root / "result.new").write_text(json.dumps(found) + "\n", encoding="utf-8")
+        (root / "result.new").rename(root / "result.json")
+        if name != WHOLE:
+            shutil.rmtree(root / "artifacts")
+        shutil.rmtree(root / "checkpoints", ignore_errors=True)
+
+    def _prepare(self, name: str) -> Settings:
+        """Make the folder of a variant: its settings, and links to the clips and recordings."""
+        root = self.folder(name)
+        (root / "artifacts").mkdir(parents=True, exist_ok=True)
+        for stage in ("synthesize", "corpus"):
+            link = root / "artifacts" / stage
+            if not link.is_symlink():
+                link.symlink_to((self.workspace / "artifacts" / stage).resolve(), target_is_directory=True)
+        tree = load_tree(self.workspace / "params.yaml")
+        over: dict[str, Any] = {"seed": self.seed, "augment": {"workers": 1}, "features": {"workers": 1}}
+        # The gate is not measured here: what only it needs is not computed.
+        over["features"]["gate_frontend"] = tree["features"]["frontends"][0]
+        if name in AUGMENTATIONS:
+            over["augment"]["shares"] = {name: 0.0}
+        lay_over(tree, over, known={})
+        text, params = dump_tree(tree), root / "params.yaml"
+        if params.is_file() and params.read_text(encoding="utf-8") != text:
+            raise ConfigError(f"{root} was begun with other settings", hint="Name another OUT, or delete it")
+        params.write_text(text, encoding="utf-8")
+        return load_settings(params)
+
+    def _kit(self, root: Path, settings: Settings) -> Kit:
+        return Kit(
+            clips=root / "artifacts" / "synthesize",
+            corpus=root / "artifacts" / "corpus",
+            rooms=self.folder(WHOLE) / "rooms.npy",
+            phrase=settings.wakeword.phrase,
+            seed=self.seed,
+            settings=settings.augment,
+        )
+
+    def _hear(self) -> Path:
+        """The streams, of the workspace's own seed: all models hear the same ones."""
+        stages = self.workspace / "artifacts"
+        settings = load_settings(self.workspace / "params.yaml")
+        hear(self.out / "heard", settings=settings, clips=stages / "synthesize", corpus=stages / "corpus")
+        return self.out / "heard"
+
+    def _change_features(self, root: Path, name: str, settings: Settings, kit: Kit) -> None:
+        """Write the features of a variant: those of the whole, with some rows made anew or taken away."""
+        whole = self.folder(WHOLE) / "artifacts"
+        if not kit.rooms.is_file():
+            kit_of_whole = self._kit(self.folder(WHOLE), load_settings(self.folder(WHOLE) / "params.yaml"))
+            kit_of_whole.simulate_rooms(Progress("rooms"))
+        recipes = read_recipes(whole / "augment" / "recipes.jsonl")
+        working = root / "artifacts" / ".features.working"
+        shutil.rmtree(working, ignore_errors=True)
+        working.mkdir()
+        with RowWriter(working / "features.zarr") as store:
+            for split, maker in kit.makers().items():
+                rows, anew = list(range(len(recipes[split]))), {}
+                if name in AUGMENTATIONS:
+                    plans, _ = plan_windows(maker.sources, settings.augment, is_validation=split == "validation")
+                    drawn = [maker.draw(plan) for plan in plans]
+                    anew = {row: recipe for row, recipe in enumerate(drawn) if recipe != recipes[split][row]}
+                else:
+                    engine = name.removeprefix(ENGINE)
+                    rows = [row for row in rows if not is_about(recipes[split][row], engine, maker.sources.pack)]
+                print(f"  {split}: {len(rows)} of {len(recipes[split])} windows, {len(anew)} made anew", flush=True)
+                source = RowReader(whole / "features" / "features.zarr" / split)
+                store.attributes[split] = dict(source.attributes)
+                write_rows(store, source, split, np.array(rows), anew, maker, frontends=settings.features.frontends)
+        working.rename(root / "artifacts" / "features")
+
+
+def read_recipes(path: Path) -> dict[str, list[Recipe]]:
+    """Recipes by split, in the order of the rows."""
+    recipes: defaultdict[str, list[Recipe]] = defaultdict(list)
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            recipe = Recipe.from_json(json.loads(line))
+            recipes[recipe.split].append(recipe)
+    return recipes
+
+
+def is_about(recipe: Recipe, engine: str, pack: ClipPack) -> bool:
+    """Whether a voice that a window is about is of this engine."""
+    return any(pack.clips[voice["clip"]].engine == engine for voice in recipe.voices if "clip" in voice)
+
+
+def write_rows(
+    store: RowWriter,
+    source: RowReader,
+    split: str,
+    rows: npt.NDArray[np.int64],
+    anew: Mapping[int, Recipe],
+    maker: WindowMaker,
+    *,
+    frontends: Sequence[str],
+) -> None:
+    """Copy rows, with the features of some of them extracted from windows that are rendered anew."""
+    for column in ("label", "pool", "clip"):
+        store.append(f"{split}/{column}", source[column].rows(rows))
+    extractors = {name: FeatureExtractor(name) for name in frontends}
+    for first in range(0, len(rows), BLOCK):
+        block = rows[first : first + BLOCK]
+        places = [place for place, row in enumerate(block) if int(row) in anew]
+        windows = [maker.render(anew[int(block[place])]).audio for place in places]
+        for name, extractor in extractors.items():
+            features = source[name].rows(block)
+            if windows:
+                features[places] = extractor(np.stack(windows))
+            store.append(f"{split}/{name}", features, attributes={"fingerprint": FRONT_ENDS[name].fingerprint})
+
+
+def measure(detector: Detector, heard: Path, settings: Settings) -> dict[str, Any]:
+    """Which clips are missed, by split and condition, at the threshold for the published budget on the same split."""
+    budget, found = settings.publish.budget_fa_per_hour, {}
+    for split in SPLITS:
+        others = FalseAccepts(score(heard / split / "other", detector), refractory_s=settings.evaluate.refractory_s)
+        threshold = threshold_for_budget(others, budget)
+        least = 2.0 if threshold is None else threshold
+        found[split] = {
+            condition: (
+                clip_peaks(score(heard / split / condition, detector), tail_s=settings.evaluate.tail_s) < least
+            ).tolist()
+            for condition in PEOPLE
+        }
+    return found
+
+
+def print_table(out: Path, names: Sequence[str], *, seeds: Sequence[int], budget: float) -> None:
+    """Misses of each variant, and how they differ from those of the whole."""
+    results: dict[str, dict[int, Missed]] = {}
+    for name in (WHOLE, *names):
+        paths = {seed: Experiment(Path(), out, seed).folder(name) / "result.json" for seed in seeds}
+        results[name] = {seed: json.loads(path.read_text("utf-8")) for seed, path in paths.items() if path.is_file()}
+    for split in SPLITS:
+        for condition in PEOPLE:
+            print(f"\n{split}, {condition}: missed at {budget:g} false accepts per hour, %; difference to the whole")
+            for name, by_seed in results.items():
+                print(f"  {name:<18}" + (line(by_seed, results[WHOLE], split, condition) if by_seed else "not done"))
+
+
+def line(by_seed: Mapping[int, Missed], whole: Mapping[int, Missed], split: str, condition: str) -> str:
+    """One variant in one condition."""
+    missed = {seed: np.array(found[split][condition], bool) for seed, found in by_seed.items()}
+    rate = share(int(sum(values.sum() for values in missed.values())), sum(map(len, missed.values())))
+    text = f"{100 * rate.rate:5.1f} ({100 * rate.low:4.1f}-{100 * rate.high:4.1f})"
+    pairs = {
+        seed: (values, np.array(whole[seed][split][condition], bool))
+        for seed, values in missed.items()
+        if seed in whole and by_seed is not whole
+    }
+    if not pairs:
+        return text
+    more = sum(int((mine & ~theirs).sum()) for mine, theirs in pairs.values())
+    fewer = sum(int((theirs & ~mine).sum()) for mine, theirs in pairs.values())
+    total = sum(len(mine) for mine, _ in pairs.values())
+    # Limits of both shares at once: each is wrong half as often.
+    added, spared = (binomial_limits(count, total, confidence=(1.0 + CONFIDENCE) / 2.0) for count in (more, fewer))
+    limits = 100 * (added[0] - spared[1]), 100 * (added[1] - spared[0])
+    each = " ".join(f"{100 * (mine.mean() - theirs.mean()):+.1f}" for mine, theirs in pairs.values())
+    return f"{text}  {100 * (more - fewer) / total:+5.1f} ({limits[0]:+5.1f} to {limits[1]:+5.1f})  by seed: {each}"
+
+
+if __name__ == "__main__":
+    main()
