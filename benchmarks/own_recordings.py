@@ -1,0 +1,234 @@
+"""What a few recordings of the owner's are worth: 0, 5, 10 and 30 of them in training, measured on other recordings.
+
+    python benchmarks/own_recordings.py WORKSPACE OUT                     # the workspace's seed
+    python benchmarks/own_recordings.py WORKSPACE OUT --seeds 7 8 9
+    python benchmarks/own_recordings.py WORKSPACE OUT --takes 0 10 --show # the table of what is done
+
+WORKSPACE has the stages synthesize and corpus done, with real recordings of the phrase in both of the latter's splits,
+and none of it in training. The owner's are drawn by the seed from the calibration part, the fewer being among the more,
+each rendered into ``augment.recording_copies`` windows; misses are counted on the test part, whose speakers and
+recordings are others. Where speakers are not named, "the owner" is as many people as recordings: a household at most,
+so expect more of recordings of one person who is also the one who uses it.
+
+OUT keeps what was found: a run that was stopped goes on, and other seeds may share it, also with
+benchmarks/leave_one_out.py. Windows without the owner's are rendered once a seed; of the others only what the owner's
+add. Heads are trained and averaged by the stages of the pipeline, and all models hear the same streams, those of the
+stage evaluate. Thresholds and limits are those of benchmarks/leave_one_out.py; here a negative difference says that
+the owner's recordings are worth having.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+
+from benchmarks.heard import hear
+from benchmarks.leave_one_out import PEOPLE, line, measure
+from models.detector import Detector
+from models.frontends.table import FRONT_ENDS
+from nanowakeword.errors import ConfigError
+from nanowakeword.timing import SAMPLE_RATE_HZ
+from steps.features import FeatureExtractor
+from steps.overlay import dump_tree, lay_over, load_tree
+from steps.progress import Progress
+from steps.recipes import Plan
+from steps.recordings import Recording, load_recordings
+from steps.rendering import Kit
+from steps.settings import Settings, load_settings
+from steps.sources import recorded_word
+from steps.stage import run_stage
+from steps.store import RowReader, RowWriter
+from steps.windows import POOLS, SPLITS
+
+TAKES: Final = (0, 5, 10, 30)
+MEASURED: Final = "test"
+DRAWN_KEY: Final = 0x0E6
+BLOCK: Final = 64
+
+
+def main() -> None:
+    """Make what is missing, print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("workspace", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--takes", type=int, nargs="+", default=TAKES, metavar="N", help="of the owner's (0 5 10 30)")
+    parser.add_argument("--seeds", type=int, nargs="+", help="default: that of the workspace")
+    parser.add_argument("--show", action="store_true", help="only print the table")
+    options = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
+    settings = load_settings(options.workspace / "params.yaml")
+    seeds, takes = options.seeds or [settings.seed], sorted({0, *options.takes})
+    if not options.show:
+        for seed in seeds:
+            experiment = Experiment(options.workspace, options.out, seed, most=max(takes))
+            for number in takes:
+                experiment.run(number)
+    print_table(options.out, takes, seeds=seeds, budget=settings.publish.budget_fa_per_hour)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The models of one seed.
+
+    Attributes:
+        workspace: whose clips and recordings are used.
+        out: folder of all seeds.
+        seed: of the draw, of rendering and training.
+        most: recordings of the owner's at most.
+    """
+
+    workspace: Path
+    out: Path
+    seed: int
+    most: int
+
+    def folder(self, number: int) -> Path:
+        """Of the model with so many recordings."""
+        return self.out / f"seed-{self.seed}" / f"own-{number}"
+
+    def run(self, number: int) -> None:
+        """Make and measure a model, unless its result is there."""
+        root = self.folder(number)
+        if (root / "result.json").is_file():
+            return
+        print(f"seed {self.seed}: {number} recordings of the owner's", flush=True)
+        settings = self._prepare(number)
+        features = root / "artifacts" / "features"
+        if number == 0:
+            for stage in ("augment", "features"):
+                if not (root / "artifacts" / stage).is_dir():
+                    run_stage(stage, root=root)
+        elif not features.is_dir():
+            self._add_own(features, settings, self._owner(settings)[:number])
+        for stage in ("train", "average"):
+            run_stage(stage, root=root)
+        heard = self.out / "heard"
+        stages = self.workspace / "artifacts"
+        hear(
+            heard,
+            settings=load_settings(self.workspace / "params.yaml"),
+            clips=stages / "synthesize",
+            corpus=stages / "corpus",
+        )
+        saved = torch.load(root / "artifacts" / "average" / "detector.pt", weights_only=True)
+        found = {MEASURED: measure(Detector.from_saved(saved), heard, settings)[MEASURED]}
+        (root / "result.new").write_text(json.dumps(found) + "\n", encoding="utf-8")
+        (root / "result.new").rename(root / "result.json")
+        if number:
+            shutil.rmtree(root / "artifacts")
+        shutil.rmtree(root / "checkpoints", ignore_errors=True)
+
+    def _prepare(self, number: int) -> Settings:
+        """Make the folder of a model: its settings, and links to the clips and recordings."""
+        root = self.folder(number)
+        (root / "artifacts").mkdir(parents=True, exist_ok=True)
+        for stage in ("synthesize", "corpus"):
+            link = root / "artifacts" / stage
+            if not link.is_symlink():
+                link.symlink_to((self.workspace / "artifacts" / stage).resolve(), target_is_directory=True)
+        tree = load_tree(self.workspace / "params.yaml")
+        over: dict[str, Any] = {"seed": self.seed, "augment": {"workers": 1}, "features": {"workers": 1}}
+        # The gate is not measured here: what only it needs is not computed.
+        over["features"]["gate_frontend"] = tree["features"]["frontends"][0]
+        lay_over(tree, over, known={})
+        text, params = dump_tree(tree), root / "params.yaml"
+        if params.is_file() and params.read_text(encoding="utf-8") != text:
+            raise ConfigError(f"{root} was begun with other settings", hint="Name another OUT, or delete it")
+        params.write_text(text, encoding="utf-8")
+        return load_settings(params)
+
+    def _owner(self, settings: Settings) -> list[Recording]:
+        """The owner's recordings, in the order in which they are added; none is measured on."""
+        phrase = settings.wakeword.phrase
+        spoken = [item for item in load_recordings(self.workspace / "artifacts" / "corpus") if item.is_of(phrase)]
+        if any(item.split == "train" for item in spoken):
+            raise ConfigError(
+                "real recordings of the phrase are in training already", hint="Set corpus.split.train to 0"
+            )
+        fitting = [item for item in spoken if item.split == "calibration" and _fits(item, settings)]
+        if len(fitting) < self.most:
+            raise ConfigError(
+                "recordings for the owner", got=f"{len(fitting)} of {phrase!r} in calibration", expected=self.most
+            )
+        order = np.random.default_rng([self.seed, DRAWN_KEY]).permutation(len(fitting))
+        return [fitting[index] for index in order]
+
+    def _add_own(self, features: Path, settings: Settings, owner: Sequence[Recording]) -> None:
+        """The features without the owner's, and behind them those of the owner's windows."""
+        root, base = self.folder(0), self.folder(0) / "artifacts" / "features" / "features.zarr"
+        kit = Kit(
+            clips=root / "artifacts" / "synthesize",
+            corpus=root / "artifacts" / "corpus",
+            rooms=root / "rooms.npy",
+            phrase=settings.wakeword.phrase,
+            seed=self.seed,
+            settings=settings.augment,
+        )
+        if not kit.rooms.is_file():
+            kit.simulate_rooms(Progress("rooms"))
+        maker = kit.makers()["train"]
+        extractors = {name: FeatureExtractor(name) for name in settings.features.frontends}
+        working = features.with_name(f".{features.name}.working")
+        shutil.rmtree(working, ignore_errors=True)
+        working.mkdir(parents=True)
+        with RowWriter(working / "features.zarr") as store:
+            for split in SPLITS:
+                source = RowReader(base / split)
+                store.attributes[split] = dict(source.attributes)
+                for column in ("label", "pool", "clip"):
+                    store.append(f"{split}/{column}", source[column].all())
+                for name in extractors:
+                    fingerprint = {"fingerprint": FRONT_ENDS[name].fingerprint}
+                    n_rows = len(source["label"].all())
+                    for first in range(0, n_rows, BLOCK):
+                        rows = np.arange(first, min(first + BLOCK, n_rows))
+                        store.append(f"{split}/{name}", source[name].rows(rows), attributes=fingerprint)
+            n_rows = len(RowReader(base / "train")["label"].all())
+            for number, recording in enumerate(owner):
+                # A recording's windows are the same whatever others there are.
+                first = n_rows + number * settings.augment.recording_copies
+                plans = [
+                    Plan(index=first + copy, form="phrase", recording=recording)
+                    for copy in range(settings.augment.recording_copies)
+                ]
+                windows = np.stack([maker.render(maker.draw(plan)).audio for plan in plans])
+                store.append("train/label", np.ones(len(plans), np.int8))
+                store.append("train/pool", np.full(len(plans), POOLS.index("positive"), np.int8))
+                store.append("train/clip", np.full(len(plans), -1, np.int32))
+                for name, extractor in extractors.items():
+                    store.append(f"train/{name}", extractor(windows))
+                print(f"  recording {number + 1} of {len(owner)}: {len(plans)} windows", flush=True)
+        (working / "owner.json").write_text(json.dumps([asdict(item) for item in owner], indent=2), encoding="utf-8")
+        working.rename(features)
+
+
+def _fits(recording: Recording, settings: Settings) -> bool:
+    first, last = recorded_word(recording.path)
+    return last - first <= round(settings.augment.window_s * SAMPLE_RATE_HZ)
+
+
+def print_table(out: Path, takes: Sequence[int], *, seeds: Sequence[int], budget: float) -> None:
+    """Misses with so many recordings of the owner's, and how they differ from those with none."""
+    results: dict[int, dict[int, Any]] = {}
+    for number in takes:
+        paths = {seed: Experiment(Path(), out, seed, 0).folder(number) / "result.json" for seed in seeds}
+        results[number] = {seed: json.loads(path.read_text("utf-8")) for seed, path in paths.items() if path.is_file()}
+    for condition in PEOPLE:
+        print(f"\n{MEASURED}, {condition}: missed at {budget:g} false accepts per hour, %; difference to none")
+        for number, by_seed in results.items():
+            shown = line(by_seed, results[0], MEASURED, condition) if by_seed else "not done"
+            print(f"  {number:>3} of the owner's  {shown}")
+
+
+if __name__ == "__main__":
+    main()
