@@ -19,6 +19,7 @@ from nanowakeword.evaluation.scoring import Scores, clip_peaks
 from nanowakeword.graph import Graph
 from steps.clippack import ClipPack
 from steps.material import MeasuredSplit, recording_of_clip
+from steps.settings import Wakeword
 from steps.spoken_texts import distances_from
 
 __all__ = ["Confusable", "find_confusables", "measure_confusables", "measure_keywords"]
@@ -47,19 +48,18 @@ class Confusable:
     group: Group
 
 
-def find_confusables(split: MeasuredSplit, *, phrase: str, language: str, clips: Path) -> list[Confusable]:
+def find_confusables(split: MeasuredSplit, *, wakeword: Wakeword, clips: Path) -> list[Confusable]:
     """Clips of the neighbours and parts of a phrase.
 
     Args:
         split: whose voices.
-        phrase: that is listened for.
-        language: of the phrase, a code of espeak-ng.
+        wakeword: the phrase that is listened for.
         clips: folder of the stage synthesize.
     """
     pack = ClipPack(clips)
     chosen = [(number, group) for kind, group in _GROUPS.items() for number in pack.select(kind=kind, split=split)]
     texts = [pack.clips[number].text for number, _ in chosen]
-    distances = distances_from(phrase, texts, language=language)
+    distances = distances_from(wakeword, texts)
     return [
         Confusable(recording=recording_of_clip(pack, number), text=text, distance=distance, group=group)
         for (number, group), text, distance in zip(chosen, texts, distances, strict=True)
@@ -107,8 +107,7 @@ def measure_keywords(
     negatives: Scores,
     keywords: Mapping[str, Sequence[int]],
     *,
-    phrase: str,
-    language: str,
+    wakeword: Wakeword,
     threshold: float,
     tail_s: float,
 ) -> list[dict[str, Any]]:
@@ -117,14 +116,13 @@ def measure_keywords(
     Args:
         negatives: what it scored on the negatives.
         keywords: numbers of each keyword's recordings among them.
-        phrase: that is listened for.
-        language: of the phrase.
+        wakeword: the phrase that is listened for.
         threshold: accepted is what scores so high.
         tail_s: seconds after a recording in which it may still be heard.
     """
     places = [place.index for stream in negatives.streams for place in stream.placements]
     peaks: dict[int, float] = dict(zip(places, clip_peaks(negatives, tail_s=tail_s).tolist(), strict=True))
-    distances = distances_from(phrase, list(keywords), language=language)
+    distances = distances_from(wakeword, list(keywords))
     found = []
     for (text, numbers), distance in zip(keywords.items(), distances, strict=True):
         heard = [peaks[number] >= threshold for number in numbers if number in peaks]

@@ -134,8 +134,7 @@ def _measure_confusables(
 ) -> dict[str, Any]:
     """What else of the test split is taken for the phrase, at the threshold that users get."""
     wakeword, tail_s = context.settings.wakeword, context.settings.evaluate.tail_s
-    phrase, language = wakeword.phrase, wakeword.language
-    confusables = find_confusables("test", phrase=phrase, language=language, clips=context.input("synthesize"))
+    confusables = find_confusables("test", wakeword=wakeword, clips=context.input("synthesize"))
     seed, progress = context.settings.seed, _progress(context, "test")
     return {
         "threshold": threshold,
@@ -143,7 +142,7 @@ def _measure_confusables(
             verifier, confusables, threshold=threshold, tail_s=tail_s, seed=seed, progress=progress
         ),
         "keywords": measure_keywords(
-            streamed.negatives, material.keywords, phrase=phrase, language=language, threshold=threshold, tail_s=tail_s
+            streamed.negatives, material.keywords, wakeword=wakeword, threshold=threshold, tail_s=tail_s
         ),
     }
 

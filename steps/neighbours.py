@@ -16,8 +16,9 @@ from typing import Final, Literal, TypeVar
 from steps.articulation import split_sounds
 from steps.lexicon import Lexicon, read_lexicon
 from steps.phoneme_edits import edit_phonemes, rearrange_phonemes
-from steps.phonemes import between_slashes, has_mnemonic
+from steps.phonemes import between_slashes
 from steps.phonetic_distance import Pronunciations, phrase_distances
+from steps.pronunciation import can_be_said
 from steps.similar_words import similar_words
 from steps.spoken_texts import pronounce_each
 
@@ -60,27 +61,29 @@ class _Candidate:
     rank: int
 
 
-def find_neighbours(
-    phrase: str, spoken: Words, *, language: str, phonemes_are_read: bool, n: int, seed: int
-) -> list[Neighbour]:
-    """Neighbours of a phrase, nearest first.
+def find_neighbours(phrase: str, spoken: Words, *, language: str, n: int, seed: int) -> list[Neighbour]:
+    """Neighbours of a phrase, nearest first; only words where engines cannot say its phonemes.
 
     Args:
         phrase: the words.
         spoken: their phonemes, in words.
         language: a code of espeak-ng.
-        phonemes_are_read: whether engines can say phonemes; without, there are words only.
         n: about how many.
         seed: of the draws.
     """
     if n == 0:
         return []
+    whole = [phoneme for word in spoken for phoneme in word]
+    phonemes_are_read = can_be_said(whole, language=language)
     lexicon = read_lexicon(language, n=_LEXICON_WORDS)
     rearranged = list(_rearranged(phrase, spoken, language=language, phonemes_are_read=phonemes_are_read))
     words = list(_words(phrase, spoken, language=language, lexicon=lexicon, seed=seed))
-    edits = list(_edits(spoken, lexicon=lexicon, seed=seed)) if phonemes_are_read else []
+    edits = (
+        list(_edits(spoken, language=language, lexicon=lexicon, seed=seed))
+        if phonemes_are_read and lexicon.words
+        else []
+    )
     n_words = round(n * _WORD_SHARE) if edits else n
-    whole = [phoneme for word in spoken for phoneme in word]
     taken = [
         *_rate(rearranged, whole),
         *_spread(_rate(words, whole), n=n_words),
@@ -99,8 +102,14 @@ def _words(phrase: str, spoken: Words, *, language: str, lexicon: Lexicon, seed:
         yield _Candidate(text=text, phonemes=known[text], kind="word", source=item.source, rank=item.rank)
 
 
-def _edits(spoken: Words, *, lexicon: Lexicon, seed: int) -> Iterator[_Candidate]:
-    variants = edit_phonemes(spoken, lexicon=lexicon.phonemes, sayable=has_mnemonic, n=_EDITS_DRAWN, seed=seed)
+def _edits(spoken: Words, *, language: str, lexicon: Lexicon, seed: int) -> Iterator[_Candidate]:
+    variants = edit_phonemes(
+        spoken,
+        lexicon=lexicon.phonemes,
+        sayable=lambda phoneme: can_be_said([phoneme], language=language),
+        n=_EDITS_DRAWN,
+        seed=seed,
+    )
     for rank, variant in enumerate(variants):
         yield _of_phonemes(variant, kind="edit", rank=rank)
 

@@ -1,7 +1,7 @@
 """Phonemes between alphabets: espeak-ng's IPA, its mnemonics, and the symbols that Kokoro and hibari read.
 
 A text between slashes, such as ``/ɐlˈɛ/``, is phonemes in espeak-ng's IPA, words apart by spaces; any other text is
-words. The tables cover English, the only language whose engines read phonemes.
+words. The tables cover English; other languages go through `steps.pronunciation`.
 """
 
 # ruff: noqa: RUF001, RUF002 -- the letters of IPA look like others
@@ -16,12 +16,10 @@ __all__ = [
     "MNEMONICS",
     "bare",
     "between_slashes",
-    "has_mnemonic",
     "has_vowel",
     "kokoro_symbols",
     "mnemonics",
     "of_text",
-    "split_ipa",
 ]
 
 
@@ -75,19 +73,6 @@ def mnemonics(ipa: str) -> str:
     marks = {"ˈ": "'", "ˌ": ","}
     tokens = re.findall(f"[{_STRESS} ]|{_MNEMONIC.pattern}", ipa)
     return f"[[{''.join(marks.get(token) or MNEMONICS.get(token, token) for token in tokens)}]]"
-
-
-def split_ipa(ipa: str) -> list[str]:
-    """Phonemes of a text in IPA, stress marks in front of them; spaces are left out.
-
-    It is not known where a phoneme ends: /tʃ/ is taken for one.
-    """
-    return re.findall(f"[{_STRESS}]*(?:{_MNEMONIC.pattern}|[^{_STRESS} ])", ipa)
-
-
-def has_mnemonic(phoneme: str) -> bool:
-    """Whether engines can be told to say a phoneme, given in IPA without stress."""
-    return "".join(_MNEMONIC.findall(phoneme)) == phoneme
 
 
 def kokoro_symbols(ipa: str, *, british: bool) -> str:

@@ -18,7 +18,7 @@ from nanowakeword.errors import ConfigError
 from steps.espeak_ng import languages, phonemes
 from steps.neighbours import find_neighbours
 from steps.phonemes import bare, between_slashes, has_vowel
-from steps.pronunciation import read_pronunciation
+from steps.pronunciation import can_be_said, read_pronunciation
 from steps.scripts import foreign_letters, languages_written_like, scripts_of
 from steps.sentences import write_sentences
 from steps.stage import Context
@@ -63,7 +63,6 @@ def run(context: Context) -> None:
         phrase,
         spoken,
         language=language,
-        phonemes_are_read=_is_english(language),
         n=settings.neighbours,
         seed=context.settings.seed,
     )
@@ -141,14 +140,15 @@ def part_pronunciation(spoken: Words) -> list[str]:
 def part_phrase(phrase: str, *, language: str) -> list[str]:
     """Parts of a phrase: its words, its beginnings and ends, and its halves the wrong way round.
 
-    None of them sounds like the phrase or contains it. Parts of words are phonemes in English; in other languages,
-    whose engines do not read phonemes, they are letters.
+    None of them sounds like the phrase or contains it. Parts of words are phonemes, or letters where engines cannot say
+    the phonemes.
     """
-    whole = bare(pronounce(phrase, language=language))
+    own = pronounce(phrase, language=language)
+    whole = bare(own)
     texts = [" ".join(part) for part in _parts_by_word(phrase.split())]
     spoken = {text: phonemes(text, language=language) for text in texts}
-    if _is_english(language):
-        spoken |= {between_slashes(part): part for part in _parts_within(phonemes(phrase, language=language))}
+    if all(can_be_said(word, language=language) for word in own):
+        spoken |= {between_slashes(part): part for part in _parts_within(own)}
     else:
         letters = [list(word) for word in phrase.split()]
         chunks = [" ".join("".join(word) for word in part) for part in _parts_within(letters)]

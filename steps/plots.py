@@ -98,9 +98,10 @@ def plot_confusables(found: dict[str, Any], path: Path, *, phrase: str) -> None:
         distances = [keyword["distance"] for keyword in found["keywords"]]
         rates = [keyword["accepted"] for keyword in found["keywords"]]
         _rates(axes, distances, rates, label="real recordings of other keywords", linestyle="")
-        for keyword in found["keywords"]:
+        for number, keyword in enumerate(found["keywords"]):
             at = (keyword["distance"], 100 * keyword["accepted"]["rate"])
-            axes.annotate(keyword["text"], at, xytext=(4, 4), textcoords="offset points", fontsize=8)
+            above = (4, 4 + 11 * (number % 4))  # names of keywords equally far do not lie on each other
+            axes.annotate(keyword["text"], at, xytext=above, textcoords="offset points", fontsize=8)
     axes.set(
         title=f"What else is taken for {phrase!r}, at threshold {found['threshold']:.3f}",
         xlabel="share of the phrase's sounds that are others",

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from nanowakeword.errors import ConfigError
 from steps import espeak_ng
 from steps.phonemes import MNEMONICS, has_vowel, mnemonics
 
-__all__ = ["espeak_text", "read_pronunciation"]
+__all__ = ["can_be_said", "espeak_text", "read_pronunciation", "split_ipa"]
 
 _MARKS: Final = {"ˈ": "'", "ˌ": ","}
 # What people write, and dictionaries, for what espeak-ng writes otherwise.
@@ -92,6 +92,19 @@ def _mnemonics(ipa: str, language: str) -> str:
 
 def _is_english(language: str) -> bool:
     return language.lower().split("-")[0] == "en"
+
+
+def can_be_said(phonemes: Iterable[str], *, language: str) -> bool:
+    """Whether engines can be told to say phonemes of a language in IPA, with or without stress marks."""
+    return all(phoneme.lstrip("ˈˌ") in _sounds(language) for phoneme in phonemes)
+
+
+def split_ipa(ipa: str, *, language: str) -> list[str]:
+    """Phonemes of a text in IPA, without stress marks and spaces; what the language lacks is split into its letters.
+
+    Where a phoneme ends is not known: /tʃ/ is taken for one.
+    """
+    return re.findall(rf"{_pattern(language).pattern}|[^ˈˌ\s]", ipa)
 
 
 @functools.cache

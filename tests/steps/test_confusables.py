@@ -19,10 +19,12 @@ from steps.clippack import Clip, Kind, Split, write_clips
 from steps.confusables import find_confusables, measure_confusables, measure_keywords
 from steps.plots import plot_confusables
 from steps.report_card import format_confusables
+from steps.settings import Wakeword
 from tests.tiny_model import silence, tone, write_tiny_model
 
 # The tiny model's score is the amplitude over 8192.
 LOUD, QUIET = 7_000, 1_000
+COMPUTER = Wakeword(phrase="computer", name=None, language="en-us", pronunciation=None)
 
 
 def beep(amplitude: int) -> np.ndarray:
@@ -42,7 +44,7 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Graph:
 
 def measure(graph: Graph, folder: Path, clips: Sequence[tuple[Clip, np.ndarray]]) -> dict[str, Any]:
     write_clips(folder, clips)
-    confusables = find_confusables("test", phrase="computer", language="en-us", clips=folder)
+    confusables = find_confusables("test", wakeword=COMPUTER, clips=folder)
     found = measure_confusables(graph, confusables, threshold=0.5, tail_s=0.5, seed=1)
     return {str(group): of for group, of in found.items()}
 
@@ -91,7 +93,7 @@ def test_real_keywords_are_listed_with_their_distance(graph: Graph) -> None:
     negatives = [Recording.of_array(beep(LOUD if is_loud else QUIET), name=str(n)) for n, is_loud in enumerate(loud)]
     scores = score_negatives(graph, negatives, seed=1)
     keywords = {"banana": [1, 3], "commuter": [2, 3, 4], "committee": [99]}
-    found = measure_keywords(scores, keywords, phrase="computer", language="en-us", threshold=0.5, tail_s=0.2)
+    found = measure_keywords(scores, keywords, wakeword=COMPUTER, threshold=0.5, tail_s=0.2)
     assert [(item["text"], item["accepted"]["count"], item["accepted"]["total"]) for item in found] == [
         ("commuter", 2, 3),
         ("banana", 0, 2),

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from steps.articulation import split_sounds, unlikeness
 from steps.espeak_ng import phonemes
 from steps.phonetic_distance import Pronunciations, phrase_distances, prefix_costs, stretch_costs
+from steps.settings import Wakeword
 from steps.spoken_texts import distances_from
 
 SOUNDS = ["p", "b", "t", "k", "s", "ʃ", "tʃ", "m", "n", "l", "ɹ", "j", "i", "ɛ", "æ", "ə", "uː", "aɪ", "eɪ"]
@@ -120,5 +121,11 @@ def test_distances_are_in_the_order_that_people_would_say(phrase: str, near_to_f
 def test_phonemes_between_slashes_are_as_far_as_the_words_they_spell() -> None:
     texts = ["fire truck", "chart", "a lemon", "button", "orange judge"]
     spelled = ["/" + " ".join("".join(word) for word in phonemes(text, language="en-us")) + "/" for text in texts]
-    assert distances_from("alexa", spelled, language="en-us") == distances_from("alexa", texts, language="en-us")
-    assert distances_from("alexa", ["/ɐlˈɛksə/", "alexa please", "/sə/"], language="en-us") == [0.0, 0.0, 0.667]
+    alexa = Wakeword(phrase="alexa", name=None, language="en-us", pronunciation=None)
+    assert distances_from(alexa, spelled) == distances_from(alexa, texts)
+    assert distances_from(alexa, ["/ɐlˈɛksə/", "alexa please", "/sə/"]) == [0.0, 0.0, 0.667]
+
+
+def test_a_pronunciation_that_is_given_is_what_counts() -> None:
+    alexa = Wakeword(phrase="alexa", name=None, language="en-us", pronunciation="bɐnˈænə")
+    assert distances_from(alexa, ["alexa", "banana"])[1] == 0.0 < distances_from(alexa, ["alexa"])[0]
