@@ -92,7 +92,7 @@ class Wakeword(Section):
     def _some_sounds(cls, pronunciation: str | None) -> str | None:
         # Which sounds a language has is known to the stage phrases, the first and quickest, and to `steps check`.
         if pronunciation is not None and not pronunciation.strip(" /[]"):
-            raise ValueError('is empty; expected the phrase in IPA, or null')
+            raise ValueError("is empty; expected the phrase in IPA, or null")
         return pronunciation
 
     @property

