@@ -75,12 +75,13 @@ class TestFinding:
         word = voice(seconds)
         (found,) = find(said(word, before_s=before_s), size=max(size, 80))
         assert found.problem == ""
-        assert seconds <= found.seconds <= seconds + 0.17
+        # An edge that fills less than a part of a hop may lie in the half second.
+        assert seconds - 0.05 <= found.seconds <= seconds + 0.17
         assert len(found.samples) == round((found.seconds + 1.0) * RATE)
         # The word is in it, not shifted out of the middle.
         loud = np.flatnonzero(np.abs(found.samples.astype(np.int32)) > 400)
-        assert loud[0] >= RATE // 2
-        assert loud[-1] < len(found.samples) - RATE // 2
+        assert loud[0] >= 0.45 * RATE
+        assert loud[-1] < len(found.samples) - 0.45 * RATE
         assert loud[-1] - loud[0] > 0.9 * len(word)
         assert found.level_dbfs - found.background_dbfs > 30.0
 
@@ -95,7 +96,8 @@ class TestFinding:
         assert found.seconds == pytest.approx(1.23, abs=0.15)
 
     def test_what_is_said_into_the_first_second_is_not_taken(self) -> None:
-        assert find(said(voice(), before_s=0.3)) == []
+        for before_s in (0.3, 0.8):
+            assert find(said(voice(), before_s=before_s, rms=2.0)) == []
 
     def test_a_click_is_no_utterance(self) -> None:
         assert find(said(voice(0.05), before_s=2.0)) == []
@@ -106,6 +108,10 @@ class TestFinding:
         finder.reset()
         assert finder.feed(said(voice(), before_s=0.3)) == []
         assert len(finder.feed(said(voice()))) == 1
+        # A quiet room that was is no measure for a loud one that is.
+        finder.feed(room(3.0))
+        finder.reset()
+        assert len(finder.feed(said(voice(amplitude=6_000), before_s=2.5, rms=100.0))) == 1
 
     def test_a_room_that_is_never_quiet(self, tmp_path: Path, capsys: Captured) -> None:
         bursts = [np.concatenate([room(0.3), voice(0.2, amplitude=500)])] * 30

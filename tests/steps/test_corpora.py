@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +51,7 @@ def librispeech(folder: Path) -> None:
 def common_voice(folder: Path) -> None:
     home = folder / "cv-corpus-17.0-2024-03-15" / "en"
     header = "client_id\tpath\tsentence_id\tsentence\tsentence_domain\tup_votes\tdown_votes"
-    rows = [("a1", 1, 'He said "no.'), ("a1", 2, "Hey, Nano!"), ("b2", 3, "It's “fine”.")]
+    rows = [("a1", 1, '"No, he said.'), ("a1", 2, "Hey, Nano!"), ("b2", 3, "It's “fine”.")]
     for _, number, _ in rows:
         sound(home / "clips" / f"common_voice_en_{number}.mp3", rate=32_000)
     lines = [f"{who}\tcommon_voice_en_{number}.mp3\tx\t{words}\t\t2\t0" for who, number, words in rows]
@@ -218,7 +218,7 @@ def test_librispeech_knows_its_readers(tmp_path: Path) -> None:
 def test_common_voice_knows_lengths_sentences_and_its_release(tmp_path: Path) -> None:
     files = prepared("common_voice", tmp_path)
     first = files["common_voice_en_1.mp3"]
-    assert (first.seconds, first.speaker, first.text) == (4.104, "common voice a1", 'He said "no.')
+    assert (first.seconds, first.speaker, first.text) == (4.104, "common voice a1", '"No, he said.')
     assert first.source == "Common Voice (https://commonvoice.mozilla.org), en, release 17.0-2024-03-15"
     assert files["common_voice_en_3.mp3"].seconds is None
 
@@ -291,12 +291,15 @@ def test_manifests_can_be_moved_with_their_folder(tmp_path: Path) -> None:
 def test_a_manifest_that_cannot_be_finished_is_none(tmp_path: Path) -> None:
     text(tmp_path / "manifest.csv", "the one before")
 
-    def breaks() -> list[CorpusFile]:
+    sound(tmp_path / "a" / "x.wav")
+
+    def breaks() -> Iterator[CorpusFile]:
+        yield CorpusFile(path=tmp_path / "a" / "x.wav", kind="noise", source="here", licence="MIT")
         raise ConfigError("something")
 
     with pytest.raises(ConfigError):
-        write_manifest((row for row in manifest_rows(breaks(), counted=Counted())), tmp_path / "manifest.csv")
-    assert [path.name for path in tmp_path.iterdir()] == ["manifest.csv"]
+        write_manifest(manifest_rows(breaks(), counted=Counted()), tmp_path / "manifest.csv")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "manifest.csv"]
     assert (tmp_path / "manifest.csv").read_text() == "the one before\n"
 
 
