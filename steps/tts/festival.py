@@ -1,7 +1,8 @@
 """Festival (https://www.cstr.ed.ac.uk/projects/festival), the program of that name, with the English voices it has.
 
-One process speaks a whole shard, 150 short phrases in a second of one core. Diphone voices stretch their durations and move their pitch inside Festival, HTS
-voices do so in their own engine, and are told in its options. Phonemes are put into the lexicon of each voice.
+One process speaks a whole shard, 150 short phrases in a second of one core. Diphone voices stretch their durations and
+move their pitch inside Festival, HTS voices do so in their own engine, and are told in its options. Phonemes are put
+into the lexicon of each voice.
 """
 
 from __future__ import annotations

@@ -83,6 +83,7 @@ def test_sounds_of_other_languages_come_back_as_they_went(language: str, text: s
 
 def test_punctuation_stays_outside_the_brackets() -> None:
     assert espeak_text("hˈeɪ, nˈænoʊ!", language="en-us") == "[[h'eI]], [[n'anoU]]!"
+    assert espeak_text("halˈoː?", language="de") == "[[h|a|l|'o:|]]?"
 
 
 def test_the_setting_is_checked_before_anything_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
