@@ -22,6 +22,7 @@ from nanowakeword.recording_store import RecordingStore
 from nanowakeword.takes import TakeFolder
 from steps.commands.check import run as check
 from steps.listing import Listed, Rule
+from steps.pipeline import pipeline_text
 from steps.recordings import Recording, load_recordings, read_recording
 from steps.settings import load_settings
 from steps.splits import Sound, assign_splits
@@ -209,6 +210,19 @@ class TestFolders:
         if "two places" not in message:
             with pytest.raises(ConfigError, match=message):
                 check(type("Options", (), {"workspace": tmp_path / "w"})())
+
+    def test_dvc_sees_what_changes_in_them(self, tmp_path: Path) -> None:
+        paths = {
+            "real": ["a.csv", "b.csv"],
+            "positive_data_path": "me",
+            "rir_paths": ["r 1", "r2"],
+            "misses_path": "kept",
+        }
+        workspace(tmp_path, {"corpus": paths})
+        text = pipeline_text(load_settings(tmp_path / "params.yaml"))
+        deps = text.split("  corpus:\n")[1].split("    params:")[0]
+        for dependency in ("a.csv", "b.csv", "me", '"r 1"', "r2", "kept"):
+            assert f"      - {dependency}\n" in deps
 
     @pytest.mark.parametrize("value", [3, True, [""], ["a", 2], {"a": 1}])
     def test_wrong_settings(self, value: object, tmp_path: Path) -> None:
