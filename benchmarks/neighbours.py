@@ -1,13 +1,14 @@
 """What near-words in training buy and what they cost: the sweep of their share, their weight and their distance.
 
     python benchmarks/neighbours.py WORKSPACE OUT
-    python benchmarks/neighbours.py WORKSPACE OUT --rows 10 40 --weights 0.1 1 --min-distances 0.4 0.5 --seeds 7 8 9
+    python benchmarks/neighbours.py WORKSPACE OUT --rows 10 40 --weights 0.1 1 --min-distances 0.3 0.4 --seeds 7 8 9
     python benchmarks/neighbours.py WORKSPACE OUT --show                    # the tables of what is done
     python benchmarks/neighbours.py WORKSPACE OUT --show --split test
 
-WORKSPACE has the stages phrases, synthesize and corpus done, with clips of neighbours to train on and to measure on
-(``--set synthesize.neighbours=800 --set synthesize.evaluation_neighbours=600``) and with real recordings of the phrase.
-OUT keeps what was found: a run that was stopped goes on, and others may add to it.
+WORKSPACE has the stages phrases, synthesize and corpus done, with real recordings of the phrase and clips of neighbours
+to train on and to measure on (``--set synthesize.neighbours=800 --set synthesize.evaluation_neighbours=600``), as near
+as the nearest that is swept (``--set phrases.min_distance=0.2``). OUT keeps what was found: a run that was stopped goes
+on, and others may add to it.
 
 A variant is rows of neighbours in each batch, the weight of their losses, and how near they may be; without any rows
 the others are the same. Windows and features are made once; each variant trains and averages heads by the stages of the
@@ -87,7 +88,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--rows", type=int, nargs="+", default=[20], help="of neighbours in a batch (default: 20)")
     parser.add_argument("--weights", type=float, nargs="+", default=[0.1, 0.3, 1.0], help="default: 0.1 0.3 1")
-    parser.add_argument("--min-distances", type=float, nargs="+", default=[0.4, 0.5], help="default: 0.4 0.5")
+    parser.add_argument("--min-distances", type=float, nargs="+", default=[0.2, 0.3, 0.4], help="default: 0.2 0.3 0.4")
     parser.add_argument("--seeds", type=int, nargs="+", help="default: that of the workspace")
     parser.add_argument("--split", choices=SPLITS, default="calibration")
     parser.add_argument("--show", action="store_true", help="only print the tables")

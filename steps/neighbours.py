@@ -29,7 +29,7 @@ Item = TypeVar("Item")
 Words = list[list[str]]
 
 _TENTHS: Final = 8  # what is farther than that is like any other speech
-_LEXICON_WORDS: Final = 40_000
+_LEXICON_WORDS: Final = 30_000
 _WORD_SHARE: Final = 0.7
 _EDITS_DRAWN: Final = 2_500
 _INSIDE: Final = 0.02
