@@ -22,6 +22,7 @@ import numpy as np
 
 from nanowakeword.errors import ConfigError
 from nanowakeword.timing import SAMPLE_RATE_HZ
+from steps.augmentations.table import AUGMENTATIONS
 from steps.recipes import Plan
 from steps.rendering import Kit, WindowMaker
 from steps.settings import Augment
@@ -83,7 +84,8 @@ def run(context: Context) -> None:
             done += len(windows)
             context.progress.update(done, total, unit="windows")
     kit.rooms.unlink()
-    summary = {"windows": forms, "augmented": effects, "left_out": left_out}
+    augmented = {split: {name: counts[name] for name in AUGMENTATIONS} for split, counts in effects.items()}
+    summary = {"windows": forms, "augmented": augmented, "left_out": left_out}
     (context.out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 
 

@@ -43,5 +43,7 @@ def stretch(audio: Audio, *, n_samples: int) -> Audio:
         return fit(audio, n_samples=n_samples)
     from librosa.effects import time_stretch  # slow to import
 
-    stretched = time_stretch(audio, rate=len(audio) / n_samples, n_fft=_TRANSFORM_SAMPLES)
-    return fit(stretched, n_samples=n_samples)
+    # Mirrored at both ends, or the first and the last syllable would be smeared into what is cut off.
+    rate, margin = len(audio) / n_samples, _TRANSFORM_SAMPLES // 2
+    stretched = time_stretch(np.pad(audio, margin, mode="reflect"), rate=rate, n_fft=_TRANSFORM_SAMPLES)
+    return fit(stretched[round(margin / rate) :], n_samples=n_samples)

@@ -269,6 +269,10 @@ def test_eq_follows_its_points(scene: Scene) -> None:
     at = gains_of(eq, scene, gains_db=gains_db)
     assert at(80, 400) == pytest.approx(gain(-6.0), rel=0.05)
     assert at(1_500, 7_000) == pytest.approx(gain(6.0), rel=0.05)
+    # Points lie 0.88 octaves apart: the fifth is at 693 Hz, and half way to it from the fourth is 510 Hz.
+    peak = gains_of(eq, scene, gains_db=[0.0] * 4 + [12.0] + [0.0] * 4)
+    assert peak(688, 698) == pytest.approx(gain(12.0), rel=0.05)
+    assert peak(505, 515) == pytest.approx(gain(6.0), rel=0.05)
 
 
 def test_band_takes_bass_and_treble(scene: Scene) -> None:
