@@ -3,7 +3,7 @@
 A box with walls that absorb treble more than bass, in air: image sources up to the third order (Allen and Berkley,
 "Image method for efficiently simulating small-room acoustics", 1979), later reflections by ray tracing, in octave bands
 (Scheibler, Bezzam and Dokmanic, "Pyroomacoustics", https://arxiv.org/abs/1710.04196). Over random rooms the decay time
-is 0.95 of the one asked for, in eight of ten 0.83 to 1.05 (benchmarks/augment.py --rooms); image sources alone ring a
+is 0.97 of the one asked for, in eight of ten 0.80 to 1.07 (benchmarks/augment.py --rooms); image sources alone ring a
 fifth too long, image sources with a tail of decaying noise a fifth too short.
 
 A response takes 0.1 s, far longer than the rest of a window, so a bank is simulated once and windows draw from it. It
