@@ -20,14 +20,26 @@ from steps.clippack import ClipPack, write_clips
 from steps.recipes import Plan, RecipeDrawer
 from steps.rendering import load_sources
 from steps.rooms import Rooms
-from steps.settings import Shares
+from steps.settings import Shares, load_settings
 from steps.sources import Sources
 from steps.stage import run_stage
 from steps.store import RowReader
 from steps.windows import FORMS, POOLS, SPLITS, Form, Recipe, render
-from tests.steps.toy import PHRASE_HZ, clips, tone, workspace
+from tests.steps.toy import PHRASE_HZ, REPOSITORY, clips, tone, workspace
 
-SMALL: dict[str, Any] = {"copies": 5, "negatives": 40, "noise": 16, "workers": 1, "window_s": 2.0, "rooms": 3}
+# Every augmentation, those that are off by default too.
+ALL_SHARES = {
+    name: share or 0.1 for name, share in load_settings(REPOSITORY / "params.yaml").augment.shares.model_dump().items()
+}
+SMALL: dict[str, Any] = {
+    "copies": 5,
+    "negatives": 40,
+    "noise": 16,
+    "workers": 1,
+    "window_s": 2.0,
+    "rooms": 3,
+    "shares": ALL_SHARES,
+}
 # Nothing that would change how loud a tone is within itself.
 SHARES = dict.fromkeys(Shares.model_fields, 0.0)
 QUIET: dict[str, Any] = {
