@@ -7,6 +7,13 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class AudioEncoding(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    AUDIO_ENCODING_UNSPECIFIED: _ClassVar[AudioEncoding]
+    AUDIO_ENCODING_PCM_S16LE: _ClassVar[AudioEncoding]
+    AUDIO_ENCODING_OPUS: _ClassVar[AudioEncoding]
+    AUDIO_ENCODING_FLAC: _ClassVar[AudioEncoding]
+
 class Pipeline(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     PIPELINE_UNSPECIFIED: _ClassVar[Pipeline]
@@ -25,6 +32,13 @@ class WarningKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     WARNING_KIND_UNSPECIFIED: _ClassVar[WarningKind]
     WARNING_KIND_GAP: _ClassVar[WarningKind]
     WARNING_KIND_DRAINING: _ClassVar[WarningKind]
+    WARNING_KIND_OVERLOAD: _ClassVar[WarningKind]
+    WARNING_KIND_CREDENTIALS_EXPIRE: _ClassVar[WarningKind]
+    WARNING_KIND_MODEL_REPLACED: _ClassVar[WarningKind]
+AUDIO_ENCODING_UNSPECIFIED: AudioEncoding
+AUDIO_ENCODING_PCM_S16LE: AudioEncoding
+AUDIO_ENCODING_OPUS: AudioEncoding
+AUDIO_ENCODING_FLAC: AudioEncoding
 PIPELINE_UNSPECIFIED: Pipeline
 PIPELINE_FULL: Pipeline
 PIPELINE_VERIFIER_ONLY: Pipeline
@@ -35,6 +49,9 @@ DETECT_OUTPUT_DETECTIONS_AND_SCORES: DetectOutput
 WARNING_KIND_UNSPECIFIED: WarningKind
 WARNING_KIND_GAP: WarningKind
 WARNING_KIND_DRAINING: WarningKind
+WARNING_KIND_OVERLOAD: WarningKind
+WARNING_KIND_CREDENTIALS_EXPIRE: WarningKind
+WARNING_KIND_MODEL_REPLACED: WarningKind
 
 class DetectRequest(_message.Message):
     __slots__ = ("config", "audio", "features")
@@ -47,16 +64,20 @@ class DetectRequest(_message.Message):
     def __init__(self, config: _Optional[_Union[DetectConfig, _Mapping]] = ..., audio: _Optional[_Union[AudioChunk, _Mapping]] = ..., features: _Optional[_Union[FeatureChunk, _Mapping]] = ...) -> None: ...
 
 class DetectConfig(_message.Message):
-    __slots__ = ("models", "output", "pipeline", "front_ends")
+    __slots__ = ("models", "output", "pipeline", "front_ends", "pre_roll_s", "encoding")
     MODELS_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_FIELD_NUMBER: _ClassVar[int]
     PIPELINE_FIELD_NUMBER: _ClassVar[int]
     FRONT_ENDS_FIELD_NUMBER: _ClassVar[int]
+    PRE_ROLL_S_FIELD_NUMBER: _ClassVar[int]
+    ENCODING_FIELD_NUMBER: _ClassVar[int]
     models: _containers.RepeatedCompositeFieldContainer[ModelSelection]
     output: DetectOutput
     pipeline: Pipeline
     front_ends: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, models: _Optional[_Iterable[_Union[ModelSelection, _Mapping]]] = ..., output: _Optional[_Union[DetectOutput, str]] = ..., pipeline: _Optional[_Union[Pipeline, str]] = ..., front_ends: _Optional[_Iterable[str]] = ...) -> None: ...
+    pre_roll_s: float
+    encoding: AudioEncoding
+    def __init__(self, models: _Optional[_Iterable[_Union[ModelSelection, _Mapping]]] = ..., output: _Optional[_Union[DetectOutput, str]] = ..., pipeline: _Optional[_Union[Pipeline, str]] = ..., front_ends: _Optional[_Iterable[str]] = ..., pre_roll_s: _Optional[float] = ..., encoding: _Optional[_Union[AudioEncoding, str]] = ...) -> None: ...
 
 class ModelSelection(_message.Message):
     __slots__ = ("name", "threshold", "budget_fa_per_hour")
@@ -69,12 +90,16 @@ class ModelSelection(_message.Message):
     def __init__(self, name: _Optional[str] = ..., threshold: _Optional[float] = ..., budget_fa_per_hour: _Optional[float] = ...) -> None: ...
 
 class AudioChunk(_message.Message):
-    __slots__ = ("sequence", "pcm_s16le")
+    __slots__ = ("sequence", "pcm_s16le", "opus_packet", "flac")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     PCM_S16LE_FIELD_NUMBER: _ClassVar[int]
+    OPUS_PACKET_FIELD_NUMBER: _ClassVar[int]
+    FLAC_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     pcm_s16le: bytes
-    def __init__(self, sequence: _Optional[int] = ..., pcm_s16le: _Optional[bytes] = ...) -> None: ...
+    opus_packet: bytes
+    flac: bytes
+    def __init__(self, sequence: _Optional[int] = ..., pcm_s16le: _Optional[bytes] = ..., opus_packet: _Optional[bytes] = ..., flac: _Optional[bytes] = ...) -> None: ...
 
 class FeatureChunk(_message.Message):
     __slots__ = ("sequence", "rows", "f32le")
@@ -154,6 +179,54 @@ class StreamWarning(_message.Message):
     missing_messages: int
     def __init__(self, kind: _Optional[_Union[WarningKind, str]] = ..., text: _Optional[str] = ..., at_s: _Optional[float] = ..., missing_messages: _Optional[int] = ...) -> None: ...
 
+class DetectFileRequest(_message.Message):
+    __slots__ = ("config", "data")
+    CONFIG_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    config: DetectConfig
+    data: bytes
+    def __init__(self, config: _Optional[_Union[DetectConfig, _Mapping]] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class DetectFileResponse(_message.Message):
+    __slots__ = ("duration_s", "detections", "scores", "models")
+    DURATION_S_FIELD_NUMBER: _ClassVar[int]
+    DETECTIONS_FIELD_NUMBER: _ClassVar[int]
+    SCORES_FIELD_NUMBER: _ClassVar[int]
+    MODELS_FIELD_NUMBER: _ClassVar[int]
+    duration_s: float
+    detections: _containers.RepeatedCompositeFieldContainer[Detection]
+    scores: _containers.RepeatedCompositeFieldContainer[ScoreTrack]
+    models: _containers.RepeatedCompositeFieldContainer[OpenedModel]
+    def __init__(self, duration_s: _Optional[float] = ..., detections: _Optional[_Iterable[_Union[Detection, _Mapping]]] = ..., scores: _Optional[_Iterable[_Union[ScoreTrack, _Mapping]]] = ..., models: _Optional[_Iterable[_Union[OpenedModel, _Mapping]]] = ...) -> None: ...
+
+class IssueTokenRequest(_message.Message):
+    __slots__ = ("ttl_s",)
+    TTL_S_FIELD_NUMBER: _ClassVar[int]
+    ttl_s: float
+    def __init__(self, ttl_s: _Optional[float] = ...) -> None: ...
+
+class IssueTokenResponse(_message.Message):
+    __slots__ = ("token", "token_id", "expires_at_s")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_ID_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_S_FIELD_NUMBER: _ClassVar[int]
+    token: str
+    token_id: str
+    expires_at_s: float
+    def __init__(self, token: _Optional[str] = ..., token_id: _Optional[str] = ..., expires_at_s: _Optional[float] = ...) -> None: ...
+
+class RevokeTokenRequest(_message.Message):
+    __slots__ = ("token", "token_id")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_ID_FIELD_NUMBER: _ClassVar[int]
+    token: str
+    token_id: str
+    def __init__(self, token: _Optional[str] = ..., token_id: _Optional[str] = ...) -> None: ...
+
+class RevokeTokenResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
 class ListModelsRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
@@ -223,17 +296,25 @@ class GetServerInfoRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetServerInfoResponse(_message.Message):
-    __slots__ = ("server_version", "onnxruntime_version", "grpc_version", "protocols", "max_audio_bytes", "open_streams")
+    __slots__ = ("server_version", "onnxruntime_version", "grpc_version", "protocols", "max_audio_bytes", "open_streams", "max_file_bytes", "encodings", "issues_tokens", "idle_timeout_s")
     SERVER_VERSION_FIELD_NUMBER: _ClassVar[int]
     ONNXRUNTIME_VERSION_FIELD_NUMBER: _ClassVar[int]
     GRPC_VERSION_FIELD_NUMBER: _ClassVar[int]
     PROTOCOLS_FIELD_NUMBER: _ClassVar[int]
     MAX_AUDIO_BYTES_FIELD_NUMBER: _ClassVar[int]
     OPEN_STREAMS_FIELD_NUMBER: _ClassVar[int]
+    MAX_FILE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    ENCODINGS_FIELD_NUMBER: _ClassVar[int]
+    ISSUES_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    IDLE_TIMEOUT_S_FIELD_NUMBER: _ClassVar[int]
     server_version: str
     onnxruntime_version: str
     grpc_version: str
     protocols: _containers.RepeatedScalarFieldContainer[str]
     max_audio_bytes: int
     open_streams: int
-    def __init__(self, server_version: _Optional[str] = ..., onnxruntime_version: _Optional[str] = ..., grpc_version: _Optional[str] = ..., protocols: _Optional[_Iterable[str]] = ..., max_audio_bytes: _Optional[int] = ..., open_streams: _Optional[int] = ...) -> None: ...
+    max_file_bytes: int
+    encodings: _containers.RepeatedScalarFieldContainer[AudioEncoding]
+    issues_tokens: bool
+    idle_timeout_s: float
+    def __init__(self, server_version: _Optional[str] = ..., onnxruntime_version: _Optional[str] = ..., grpc_version: _Optional[str] = ..., protocols: _Optional[_Iterable[str]] = ..., max_audio_bytes: _Optional[int] = ..., open_streams: _Optional[int] = ..., max_file_bytes: _Optional[int] = ..., encodings: _Optional[_Iterable[_Union[AudioEncoding, str]]] = ..., issues_tokens: _Optional[bool] = ..., idle_timeout_s: _Optional[float] = ...) -> None: ...

@@ -40,6 +40,11 @@ class WakeWordServiceStub:
                 request_serializer=nanowakeword_dot_v1_dot_wakeword__pb2.DetectRequest.SerializeToString,
                 response_deserializer=nanowakeword_dot_v1_dot_wakeword__pb2.DetectResponse.FromString,
                 _registered_method=True)
+        self.DetectFile = channel.stream_unary(
+                '/nanowakeword.v1.WakeWordService/DetectFile',
+                request_serializer=nanowakeword_dot_v1_dot_wakeword__pb2.DetectFileRequest.SerializeToString,
+                response_deserializer=nanowakeword_dot_v1_dot_wakeword__pb2.DetectFileResponse.FromString,
+                _registered_method=True)
         self.ListModels = channel.unary_unary(
                 '/nanowakeword.v1.WakeWordService/ListModels',
                 request_serializer=nanowakeword_dot_v1_dot_wakeword__pb2.ListModelsRequest.SerializeToString,
@@ -49,6 +54,16 @@ class WakeWordServiceStub:
                 '/nanowakeword.v1.WakeWordService/GetServerInfo',
                 request_serializer=nanowakeword_dot_v1_dot_wakeword__pb2.GetServerInfoRequest.SerializeToString,
                 response_deserializer=nanowakeword_dot_v1_dot_wakeword__pb2.GetServerInfoResponse.FromString,
+                _registered_method=True)
+        self.IssueToken = channel.unary_unary(
+                '/nanowakeword.v1.WakeWordService/IssueToken',
+                request_serializer=nanowakeword_dot_v1_dot_wakeword__pb2.IssueTokenRequest.SerializeToString,
+                response_deserializer=nanowakeword_dot_v1_dot_wakeword__pb2.IssueTokenResponse.FromString,
+                _registered_method=True)
+        self.RevokeToken = channel.unary_unary(
+                '/nanowakeword.v1.WakeWordService/RevokeToken',
+                request_serializer=nanowakeword_dot_v1_dot_wakeword__pb2.RevokeTokenRequest.SerializeToString,
+                response_deserializer=nanowakeword_dot_v1_dot_wakeword__pb2.RevokeTokenResponse.FromString,
                 _registered_method=True)
 
 
@@ -65,9 +80,24 @@ class WakeWordServiceServicer:
         per model; streams share nothing.
 
         Errors: INVALID_ARGUMENT (wrong order, odd byte count, oversize audio, bad threshold, features that do not fit the
-        model, a pipeline that the model is not served with), NOT_FOUND (no such model), UNAUTHENTICATED (credentials are
-        missing or wrong), RESOURCE_EXHAUSTED (a message above the server's limit), UNAVAILABLE (the server stops: connect
-        again), INTERNAL (a fault of the server).
+        model, a pipeline that the model is not served with, a codec's packet that cannot be decoded), NOT_FOUND (no such
+        model, or it was removed while the stream ran), UNAUTHENTICATED (credentials are missing, wrong, or expired while
+        the stream ran), PERMISSION_DENIED (this address is not allowed), RESOURCE_EXHAUSTED (a message above the server's
+        limit, a rate or number of streams above the caller's, or a server that is full: try another or later),
+        DEADLINE_EXCEEDED (no message for longer than the server waits), UNAVAILABLE (the server stops: connect again),
+        UNIMPLEMENTED (a codec that this server does not decode), INTERNAL (a fault of the server).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DetectFile(self, request_iterator, context):
+        """Listens to one recording, sent as a file in pieces, and answers once.
+
+        The first request carries `config`, all later ones `data`. The file may have any format, rate and number of
+        channels that the server can read; WAV, FLAC, Ogg and MP3 are always among them.
+
+        Errors: as Detect's, and INVALID_ARGUMENT for bytes that are no audio file.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -87,6 +117,27 @@ class WakeWordServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def IssueToken(self, request, context):
+        """Makes a short-lived token that stands for the caller. Only an API key or a client certificate can ask for one.
+
+        Errors: UNAUTHENTICATED, PERMISSION_DENIED (the caller showed a token), INVALID_ARGUMENT (a bad ttl_s),
+        RESOURCE_EXHAUSTED (too many requests), UNIMPLEMENTED (this server issues none).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeToken(self, request, context):
+        """Ends a token before its time, and every stream that was opened with it. Whoever asked for a token may revoke it,
+        and so may whoever holds it.
+
+        Errors: as IssueToken's, and INVALID_ARGUMENT for something that is no token of this server. Revoking a token that
+        has expired or was revoked is no error.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_WakeWordServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -94,6 +145,11 @@ def add_WakeWordServiceServicer_to_server(servicer, server):
                     servicer.Detect,
                     request_deserializer=nanowakeword_dot_v1_dot_wakeword__pb2.DetectRequest.FromString,
                     response_serializer=nanowakeword_dot_v1_dot_wakeword__pb2.DetectResponse.SerializeToString,
+            ),
+            'DetectFile': grpc.stream_unary_rpc_method_handler(
+                    servicer.DetectFile,
+                    request_deserializer=nanowakeword_dot_v1_dot_wakeword__pb2.DetectFileRequest.FromString,
+                    response_serializer=nanowakeword_dot_v1_dot_wakeword__pb2.DetectFileResponse.SerializeToString,
             ),
             'ListModels': grpc.unary_unary_rpc_method_handler(
                     servicer.ListModels,
@@ -104,6 +160,16 @@ def add_WakeWordServiceServicer_to_server(servicer, server):
                     servicer.GetServerInfo,
                     request_deserializer=nanowakeword_dot_v1_dot_wakeword__pb2.GetServerInfoRequest.FromString,
                     response_serializer=nanowakeword_dot_v1_dot_wakeword__pb2.GetServerInfoResponse.SerializeToString,
+            ),
+            'IssueToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.IssueToken,
+                    request_deserializer=nanowakeword_dot_v1_dot_wakeword__pb2.IssueTokenRequest.FromString,
+                    response_serializer=nanowakeword_dot_v1_dot_wakeword__pb2.IssueTokenResponse.SerializeToString,
+            ),
+            'RevokeToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeToken,
+                    request_deserializer=nanowakeword_dot_v1_dot_wakeword__pb2.RevokeTokenRequest.FromString,
+                    response_serializer=nanowakeword_dot_v1_dot_wakeword__pb2.RevokeTokenResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -134,6 +200,33 @@ class WakeWordService:
             '/nanowakeword.v1.WakeWordService/Detect',
             nanowakeword_dot_v1_dot_wakeword__pb2.DetectRequest.SerializeToString,
             nanowakeword_dot_v1_dot_wakeword__pb2.DetectResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DetectFile(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/nanowakeword.v1.WakeWordService/DetectFile',
+            nanowakeword_dot_v1_dot_wakeword__pb2.DetectFileRequest.SerializeToString,
+            nanowakeword_dot_v1_dot_wakeword__pb2.DetectFileResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -188,6 +281,60 @@ class WakeWordService:
             '/nanowakeword.v1.WakeWordService/GetServerInfo',
             nanowakeword_dot_v1_dot_wakeword__pb2.GetServerInfoRequest.SerializeToString,
             nanowakeword_dot_v1_dot_wakeword__pb2.GetServerInfoResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def IssueToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/nanowakeword.v1.WakeWordService/IssueToken',
+            nanowakeword_dot_v1_dot_wakeword__pb2.IssueTokenRequest.SerializeToString,
+            nanowakeword_dot_v1_dot_wakeword__pb2.IssueTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/nanowakeword.v1.WakeWordService/RevokeToken',
+            nanowakeword_dot_v1_dot_wakeword__pb2.RevokeTokenRequest.SerializeToString,
+            nanowakeword_dot_v1_dot_wakeword__pb2.RevokeTokenResponse.FromString,
             options,
             channel_credentials,
             insecure,
