@@ -7,14 +7,15 @@
     output/                        the model
 
 All share the DVC cache of the checkout: a stage with equal code, settings and inputs is made once. A ``params.yaml``
-that was edited by hand is kept, and what is asked for is laid over it.
+that was edited by hand is kept, and what is asked for is laid over it. A workspace keeps its phrase and its real
+recordings until others are asked for; all else that is not asked for follows the checkout's settings.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -98,7 +99,7 @@ def _prepare(folder: Path, over: Sequence[SettingsTree], overlays: Sequence[Path
         text, settings = _lay_over_all(params, over, overlays, known=load_tree(generated))
         ours, _ = _lay_over_all(generated, over, overlays)
     else:
-        text, settings = _lay_over_all(CHECKOUT / "params.yaml", over, overlays)
+        text, settings = _lay_over_all(CHECKOUT / "params.yaml", over, overlays, kept=_purpose(generated))
         ours = text
     folder.mkdir(parents=True, exist_ok=True)
     _write(params, text)
@@ -107,6 +108,14 @@ def _prepare(folder: Path, over: Sequence[SettingsTree], overlays: Sequence[Path
     _configure_dvc(folder)
     write_pipeline(folder)
     return Workspace(folder=folder, settings=settings, edited=edited)
+
+
+def _purpose(generated: Path) -> Iterator[SettingsTree]:
+    """What a workspace is for: its phrase and its real recordings; nothing for a new one."""
+    if generated.is_file():
+        tree = load_tree(generated)
+        yield {"wakeword": {key: tree["wakeword"][key] for key in ("phrase", "name")}}
+        yield {"corpus": {"real": tree["corpus"]["real"]}}
 
 
 def _wishes(*, phrase: str | None, name: str | None, real: Path | None) -> Iterator[SettingsTree]:
@@ -123,11 +132,16 @@ def _wishes(*, phrase: str | None, name: str | None, real: Path | None) -> Itera
 
 
 def _lay_over_all(
-    base: Path, over: Sequence[SettingsTree], overlays: Sequence[Path], *, known: SettingsTree | None = None
+    base: Path,
+    over: Sequence[SettingsTree],
+    overlays: Sequence[Path],
+    *,
+    known: SettingsTree | None = None,
+    kept: Iterable[SettingsTree] = (),
 ) -> tuple[str, Settings]:
-    """Text of the settings in a file with others laid over it, and the settings."""
+    """Text of the settings in a file with others laid over it, first those that are kept, and the settings."""
     tree = load_tree(base)
-    for part in over:
+    for part in (*kept, *over):
         lay_over(tree, part, known=known or {})
     text = dump_tree(tree)
     sources = [str(base), *map(str, overlays), *(["options"] if len(over) > len(overlays) else [])]

@@ -129,6 +129,15 @@ def test_an_overlay_that_cannot_be_read(folder: Path, tmp_path: Path, content: b
         prepare_workspace(folder, overlays=[tmp_path / "absent.yaml"])
 
 
+@pytest.fixture
+def manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "my ${recordings}" / "manifest.csv"
+    path.parent.mkdir()
+    path.write_text("path,source,licence,kind,speaker,seconds\n")
+    return path
+
+
 class TestAgain:
     def test_the_same_wishes_change_nothing(self, folder: Path) -> None:
         prepare_workspace(folder, phrase="ok house", overlays=[CHECKOUT / "quick.yaml"])
@@ -144,6 +153,14 @@ class TestAgain:
         prepare_workspace(folder, phrase="ok house", options=["train.steps=3"])
         settings = prepare_workspace(folder, phrase="ok flat").settings
         assert (settings.wakeword.phrase, settings.train.steps) == ("ok flat", 600)
+
+    def test_what_it_is_for_is_kept(self, folder: Path, manifest: Path) -> None:
+        prepare_workspace(folder, phrase="ok house", name="house", real=manifest, options=["train.steps=3"])
+        settings = prepare_workspace(folder).settings
+        assert (settings.wakeword.phrase, settings.wakeword.name) == ("ok house", "house")
+        assert settings.corpus.real == str(manifest)
+        assert settings.train.steps == 600
+        assert prepare_workspace(folder, options=["corpus.real=null"]).settings.corpus.real is None
 
     def test_edits_by_hand_are_kept(self, folder: Path) -> None:
         prepare_workspace(folder, phrase="ok house", overlays=[CHECKOUT / "quick.yaml"])
@@ -223,14 +240,6 @@ class TestFolder:
 
 
 class TestRecordings:
-    @pytest.fixture
-    def manifest(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        monkeypatch.chdir(tmp_path)
-        path = tmp_path / "my ${recordings}" / "manifest.csv"
-        path.parent.mkdir()
-        path.write_text("path,source,licence,kind,speaker,seconds\n")
-        return path
-
     def test_the_manifest_is_a_dependency_of_corpus(self, folder: Path, manifest: Path) -> None:
         relative = manifest.relative_to(Path.cwd())
         settings = prepare_workspace(folder, real=relative).settings
