@@ -158,9 +158,9 @@ class TestAgain:
         prepare_workspace(folder, phrase="ok house", name="house", real=manifest, options=["train.steps=3"])
         settings = prepare_workspace(folder).settings
         assert (settings.wakeword.phrase, settings.wakeword.name) == ("ok house", "house")
-        assert settings.corpus.real == str(manifest)
+        assert settings.corpus.real == (str(manifest),)
         assert settings.train.steps == 600
-        assert prepare_workspace(folder, options=["corpus.real=null"]).settings.corpus.real is None
+        assert prepare_workspace(folder, options=["corpus.real=null"]).settings.corpus.real == ()
 
     def test_edits_by_hand_are_kept(self, folder: Path) -> None:
         prepare_workspace(folder, phrase="ok house", overlays=[CHECKOUT / "quick.yaml"])
