@@ -38,9 +38,9 @@ import numpy.typing as npt
 import torch
 
 from benchmarks.heard import SPLITS, hear, score
+from benchmarks.variants import make_stages, prepare_variant, save_result, train_heads
 from models.detector import Detector
 from models.frontends.table import FRONT_ENDS
-from nanowakeword.errors import ConfigError
 from nanowakeword.evaluation.false_accepts import FalseAccepts
 from nanowakeword.evaluation.limits import CONFIDENCE, binomial_limits, share
 from nanowakeword.evaluation.measure import threshold_for_budget
@@ -49,11 +49,9 @@ from steps.augment import plan_windows
 from steps.augmentations.table import AUGMENTATIONS
 from steps.clippack import ClipPack
 from steps.features import FeatureExtractor
-from steps.overlay import dump_tree, lay_over, load_tree
 from steps.progress import Progress
 from steps.rendering import Kit, WindowMaker
 from steps.settings import Settings, load_settings
-from steps.stage import run_stage
 from steps.store import RowReader, RowWriter
 from steps.windows import Recipe
 
@@ -116,44 +114,21 @@ class Experiment:
         if (root / "result.json").is_file():
             return
         print(f"seed {self.seed}: {name if name == WHOLE else f'without {name}'}", flush=True)
-        settings = self._prepare(name)
-        kit = self._kit(root, settings)
+        settings = prepare_variant(root, workspace=self.workspace, over=self._over(name))
         if name == WHOLE:
-            for stage in ("augment", "features"):
-                if not (root / "artifacts" / stage).is_dir():
-                    run_stage(stage, root=root)
+            make_stages(root, "augment", "features")
         elif not (root / "artifacts" / "features").is_dir():
-            self._change_features(root, name, settings, kit)
-        for stage in ("train", "average"):
-            run_stage(stage, root=root)
-        saved = torch.load(root / "artifacts" / "average" / "detector.pt", weights_only=True)
-        found = measure(Detector.from_saved(saved), self._hear(), settings)
-        (root / "result.new").write_text(json.dumps(found) + "\n", encoding="utf-8")
-        (root / "result.new").rename(root / "result.json")
-        if name != WHOLE:
-            shutil.rmtree(root / "artifacts")
+            self._change_features(root, name, settings, self._kit(root, settings))
+        found = measure(train_heads(root), self._hear(), settings)
         shutil.rmtree(root / "checkpoints", ignore_errors=True)
+        save_result(root / "result.json", found, spent=None if name == WHOLE else root / "artifacts")
 
-    def _prepare(self, name: str) -> Settings:
-        """Make the folder of a variant: its settings, and links to the clips and recordings."""
-        root = self.folder(name)
-        (root / "artifacts").mkdir(parents=True, exist_ok=True)
-        for stage in ("synthesize", "corpus"):
-            link = root / "artifacts" / stage
-            if not link.is_symlink():
-                link.symlink_to((self.workspace / "artifacts" / stage).resolve(), target_is_directory=True)
-        tree = load_tree(self.workspace / "params.yaml")
-        over: dict[str, Any] = {"seed": self.seed, "augment": {"workers": 1}, "features": {"workers": 1}}
-        # The gate is not measured here: what only it needs is not computed.
-        over["features"]["gate_frontend"] = tree["features"]["frontends"][0]
+    def _over(self, name: str) -> dict[str, Any]:
+        """Settings of a variant."""
+        augment: dict[str, Any] = {"workers": 1}
         if name in AUGMENTATIONS:
-            over["augment"]["shares"] = {name: 0.0}
-        lay_over(tree, over, known={})
-        text, params = dump_tree(tree), root / "params.yaml"
-        if params.is_file() and params.read_text(encoding="utf-8") != text:
-            raise ConfigError(f"{root} was begun with other settings", hint="Name another OUT, or delete it")
-        params.write_text(text, encoding="utf-8")
-        return load_settings(params)
+            augment["shares"] = {name: 0.0}
+        return {"seed": self.seed, "augment": augment, "features": {"workers": 1}}
 
     def _kit(self, root: Path, settings: Settings) -> Kit:
         return Kit(

@@ -36,6 +36,7 @@ import numpy as np
 import torch
 
 from benchmarks.heard import CONDITIONS, SPLITS, hear, score, write_features
+from benchmarks.variants import make_stages, prepare_variant, save_result, train_heads
 from models.detector import Detector, DetectorConfig
 from nanowakeword.errors import ConfigError
 from nanowakeword.evaluation.false_accepts import FalseAccepts
@@ -44,9 +45,7 @@ from nanowakeword.evaluation.measure import threshold_for_budget
 from nanowakeword.evaluation.scoring import clip_peaks
 from steps.clippack import ClipPack
 from steps.confusables import find_confusables
-from steps.overlay import dump_tree, lay_over, load_tree
 from steps.settings import Settings, load_settings
-from steps.stage import run_stage
 from steps.store import RowReader, RowWriter
 
 PEOPLE: Final = CONDITIONS[:2]
@@ -129,11 +128,8 @@ class Sweep:
                 f"{self._workspace} has no clips of neighbours for {', '.join(missing)}",
                 hint="Set synthesize.neighbours and synthesize.evaluation_neighbours, and run the stage again",
             )
-        self._write_params(self._whole, {})
-        self._link(self._whole)
-        for stage in ("augment", "features"):
-            if not (self._whole / "artifacts" / stage).is_dir():
-                run_stage(stage, root=self._whole)
+        prepare_variant(self._whole, workspace=self._workspace, over={})
+        make_stages(self._whole, "augment", "features")
         hear(
             self._out / "heard",
             settings=self._settings,
@@ -151,39 +147,11 @@ class Sweep:
         root = self._out / "working" / variant.name
         composition = {**self._settings.train.batch_composition, "neighbour": variant.rows}
         train = {"batch_composition": composition, "neighbour_weight": variant.weight}
-        self._write_params(root, {"seed": variant.seed, "train": train})
-        self._link(root)
+        prepare_variant(root, workspace=self._workspace, over={"seed": variant.seed, "train": train})
         if not (root / "artifacts" / "features").is_dir():
             self._leave_out_near(root / "artifacts" / "features", variant.min_distance)
-        for stage in ("train", "average"):
-            if not (root / "artifacts" / stage).is_dir():
-                run_stage(stage, root=root)
-        saved = torch.load(root / "artifacts" / "average" / "detector.pt", weights_only=True)
-        found = {"label": variant.label, "seed": variant.seed, **self._measure(Detector.from_saved(saved))}
-        result.parent.mkdir(parents=True, exist_ok=True)
-        beside = result.with_suffix(".new")
-        beside.write_text(json.dumps(found) + "\n", encoding="utf-8")
-        beside.rename(result)
-        shutil.rmtree(root)
-
-    def _write_params(self, root: Path, over: Mapping[str, Any]) -> None:
-        """Settings of a variant; the gate is not measured here, so what only it needs is not computed."""
-        tree = load_tree(self._workspace / "params.yaml")
-        lay_over(tree, {"features": {"gate_frontend": tree["features"]["frontends"][0]}}, known={})
-        lay_over(tree, dict(over), known={})
-        text, params = dump_tree(tree), root / "params.yaml"
-        if params.is_file() and params.read_text(encoding="utf-8") != text:
-            raise ConfigError(f"{root} was begun with other settings", hint="Name another OUT, or delete it")
-        root.mkdir(parents=True, exist_ok=True)
-        params.write_text(text, encoding="utf-8")
-
-    def _link(self, root: Path) -> None:
-        """The workspace's clips and recordings, for the stages to read."""
-        (root / "artifacts").mkdir(exist_ok=True)
-        for stage in ("synthesize", "corpus"):
-            link = root / "artifacts" / stage
-            if not link.is_symlink():
-                link.symlink_to((self._workspace / "artifacts" / stage).resolve(), target_is_directory=True)
+        found = {"label": variant.label, "seed": variant.seed, **self._measure(train_heads(root))}
+        save_result(result, found, spent=root)
 
     def _leave_out_near(self, folder: Path, min_distance: float) -> None:
         """The features of all windows, as hard links, those of nearer neighbours in no pool."""

@@ -33,19 +33,17 @@ import torch
 
 from benchmarks.heard import hear
 from benchmarks.leave_one_out import PEOPLE, line, measure
-from models.detector import Detector
+from benchmarks.variants import make_stages, prepare_variant, save_result, train_heads
 from models.frontends.table import FRONT_ENDS
 from nanowakeword.errors import ConfigError
 from nanowakeword.timing import SAMPLE_RATE_HZ
 from steps.features import FeatureExtractor
-from steps.overlay import dump_tree, lay_over, load_tree
 from steps.progress import Progress
 from steps.recipes import Plan
 from steps.recordings import Recording, load_recordings
 from steps.rendering import Kit
 from steps.settings import Settings, load_settings
 from steps.sources import recorded_word
-from steps.stage import run_stage
 from steps.store import RowReader, RowWriter
 from steps.windows import POOLS, SPLITS
 
@@ -102,16 +100,13 @@ class Experiment:
         if (root / "result.json").is_file():
             return
         print(f"seed {self.seed}: {number} recordings of the owner's", flush=True)
-        settings = self._prepare(number)
+        over = {"seed": self.seed, "augment": {"workers": 1}, "features": {"workers": 1}}
+        settings = prepare_variant(root, workspace=self.workspace, over=over)
         features = root / "artifacts" / "features"
         if number == 0:
-            for stage in ("augment", "features"):
-                if not (root / "artifacts" / stage).is_dir():
-                    run_stage(stage, root=root)
+            make_stages(root, "augment", "features")
         elif not features.is_dir():
             self._add_own(features, settings, self._owner(settings)[:number])
-        for stage in ("train", "average"):
-            run_stage(stage, root=root)
         heard = self.out / "heard"
         stages = self.workspace / "artifacts"
         hear(
@@ -120,32 +115,9 @@ class Experiment:
             clips=stages / "synthesize",
             corpus=stages / "corpus",
         )
-        saved = torch.load(root / "artifacts" / "average" / "detector.pt", weights_only=True)
-        found = {MEASURED: measure(Detector.from_saved(saved), heard, settings)[MEASURED]}
-        (root / "result.new").write_text(json.dumps(found) + "\n", encoding="utf-8")
-        (root / "result.new").rename(root / "result.json")
-        if number:
-            shutil.rmtree(root / "artifacts")
+        found = {MEASURED: measure(train_heads(root), heard, settings)[MEASURED]}
         shutil.rmtree(root / "checkpoints", ignore_errors=True)
-
-    def _prepare(self, number: int) -> Settings:
-        """Make the folder of a model: its settings, and links to the clips and recordings."""
-        root = self.folder(number)
-        (root / "artifacts").mkdir(parents=True, exist_ok=True)
-        for stage in ("synthesize", "corpus"):
-            link = root / "artifacts" / stage
-            if not link.is_symlink():
-                link.symlink_to((self.workspace / "artifacts" / stage).resolve(), target_is_directory=True)
-        tree = load_tree(self.workspace / "params.yaml")
-        over: dict[str, Any] = {"seed": self.seed, "augment": {"workers": 1}, "features": {"workers": 1}}
-        # The gate is not measured here: what only it needs is not computed.
-        over["features"]["gate_frontend"] = tree["features"]["frontends"][0]
-        lay_over(tree, over, known={})
-        text, params = dump_tree(tree), root / "params.yaml"
-        if params.is_file() and params.read_text(encoding="utf-8") != text:
-            raise ConfigError(f"{root} was begun with other settings", hint="Name another OUT, or delete it")
-        params.write_text(text, encoding="utf-8")
-        return load_settings(params)
+        save_result(root / "result.json", found, spent=root / "artifacts" if number else None)
 
     def _owner(self, settings: Settings) -> list[Recording]:
         """The owner's recordings, in the order in which they are added; none is measured on."""
