@@ -8,7 +8,17 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from nanowakeword import errors
-from serving.errors import ProtocolError, UnknownModelError
+from serving.errors import (
+    CodecError,
+    ForbiddenError,
+    IdleError,
+    LimitError,
+    OverloadError,
+    ProtocolError,
+    UnauthenticatedError,
+    UnknownModelError,
+    UnsupportedError,
+)
 
 __all__ = ["STATUS_TABLE", "Row", "Status", "status_of"]
 
@@ -43,7 +53,14 @@ def _ours(code: grpc.StatusCode, text: str) -> Row:
 STATUS_TABLE: Final[dict[type[BaseException], Row]] = {
     DecodeError: Row(grpc.StatusCode.INVALID_ARGUMENT, "bytes that are no message of this protocol"),
     ProtocolError: Row(grpc.StatusCode.INVALID_ARGUMENT),
+    CodecError: Row(grpc.StatusCode.INVALID_ARGUMENT),
     UnknownModelError: Row(grpc.StatusCode.NOT_FOUND),
+    UnsupportedError: Row(grpc.StatusCode.UNIMPLEMENTED),
+    UnauthenticatedError: Row(grpc.StatusCode.UNAUTHENTICATED),
+    ForbiddenError: Row(grpc.StatusCode.PERMISSION_DENIED),
+    LimitError: Row(grpc.StatusCode.RESOURCE_EXHAUSTED),
+    OverloadError: Row(grpc.StatusCode.RESOURCE_EXHAUSTED),
+    IdleError: Row(grpc.StatusCode.DEADLINE_EXCEEDED),
     errors.ConfigError: Row(grpc.StatusCode.INVALID_ARGUMENT),
     errors.AudioError: Row(grpc.StatusCode.INVALID_ARGUMENT),
     errors.ModelError: _ours(grpc.StatusCode.FAILED_PRECONDITION, "a model of this server cannot be used"),
