@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from nanowakeword.errors import ConfigError, DependencyError, NanoWakewordError
-from serving.config import DEFAULT_HOST, DEFAULT_PORT, PIPELINES, ServerConfig
+from serving.config import DEFAULT_HOST, DEFAULT_PORT, ServerConfig
 
 
 class _Parser(argparse.ArgumentParser):
@@ -39,7 +39,7 @@ def parse(arguments: Sequence[str] | None = None) -> ServerConfig:
     )
     parser.add_argument(
         "--pipeline",
-        choices=PIPELINES,
+        choices=("full", "verifier_only"),
         help="take audio only, or features only (both, for models with NAME_head.onnx beside NAME.onnx)",
     )
     parser.add_argument("--host", default=DEFAULT_HOST, help="loopback address to listen on (%(default)s)")

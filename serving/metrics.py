@@ -16,7 +16,9 @@ import nanowakeword
 __all__ = ["Metrics", "Reason", "Stage"]
 
 Stage = Literal["read", "wait", "infer", "write"]
-Reason = Literal["address", "ban", "credentials", "forbidden", "rate", "audio_rate", "streams", "overload", "idle"]
+Reason = Literal[
+    "address", "ban", "credentials", "forbidden", "rate", "audio_rate", "streams", "overload", "idle", "ended"
+]
 
 _SECONDS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.25, 1.0)
 _STREAMS: Final = (1, 2, 4, 8, 16, 32, 64)
