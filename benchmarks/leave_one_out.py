@@ -1,8 +1,8 @@
-"""What each augmentation and each speech engine contributes: leave one out, make the model, measure it on real people.
+"""What each augmentation, engine and setting contributes: leave one out or change it, make the model, measure it.
 
     python benchmarks/leave_one_out.py WORKSPACE OUT                        # all of them, the workspace's seed
     python benchmarks/leave_one_out.py WORKSPACE OUT --seeds 7 8 9
-    python benchmarks/leave_one_out.py WORKSPACE OUT --only room engine:kokoro --seeds 7
+    python benchmarks/leave_one_out.py WORKSPACE OUT --only room engine:kokoro "augment.snr_db=[0.0, 30.0]" --seeds 7
     python benchmarks/leave_one_out.py WORKSPACE OUT --show                 # the table of what is done
 
 WORKSPACE has the stages synthesize and corpus done, with real recordings. OUT keeps what was found: a run that was
@@ -10,9 +10,10 @@ stopped goes on, and runs with other seeds or with `--only` may share it, one af
 
 Leaving out an augmentation sets its share to 0. Recipes are drawn so that nothing else changes, so only the windows
 that had it are rendered again, and only their features extracted. Leaving out an engine takes away the windows that are
-about its clips, and with them the number of windows; it is still among the voices of babble and context. Heads are
-trained and averaged by the stages of the pipeline. All models hear the same streams of real recordings, those of the
-stage evaluate.
+about its clips, and with them the number of windows; it is still among the voices of babble and context. Settings of
+the stages augment, train and average can be changed as well, as long as the number of windows stays. Heads are trained
+and averaged by the stages of the pipeline. All models hear the same streams of real recordings, those of the stage
+evaluate.
 
 Misses are those at the threshold that the budget asks for on the same split's recordings without the phrase, in
 brackets exact limits, confidence 95 %. The difference to the whole is that of the clips that only the one model misses
@@ -26,6 +27,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -41,6 +43,7 @@ from benchmarks.heard import SPLITS, hear, score
 from benchmarks.variants import make_stages, prepare_variant, save_result, train_heads
 from models.detector import Detector
 from models.frontends.table import FRONT_ENDS
+from nanowakeword.errors import ConfigError
 from nanowakeword.evaluation.false_accepts import FalseAccepts
 from nanowakeword.evaluation.limits import CONFIDENCE, binomial_limits, share
 from nanowakeword.evaluation.measure import threshold_for_budget
@@ -49,6 +52,7 @@ from steps.augment import plan_windows
 from steps.augmentations.table import AUGMENTATIONS
 from steps.clippack import ClipPack
 from steps.features import FeatureExtractor
+from steps.overlay import lay_over, parse_option
 from steps.progress import Progress
 from steps.rendering import Kit, WindowMaker
 from steps.settings import Settings, load_settings
@@ -57,6 +61,7 @@ from steps.windows import Recipe
 
 WHOLE: Final = "whole"
 ENGINE: Final = "engine:"
+SETTING: Final = "="
 PEOPLE: Final = ("clean", "babble")
 BLOCK: Final = 64
 
@@ -69,7 +74,12 @@ def main() -> None:
     parser.add_argument("workspace", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", help="default: that of the workspace")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="augmentations, or engine:NAME; default: all in use")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        metavar="NAME",
+        help="augmentations, engine:NAME, or section.key=value; default: all in use",
+    )
     parser.add_argument("--show", action="store_true", help="only print the table")
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
@@ -79,8 +89,8 @@ def main() -> None:
     engines = sorted({clip.engine for clip in pack.clips if clip.kind == "positive" and clip.split == "train"})
     in_use = [name for name, value in settings.augment.shares.model_dump().items() if value > 0.0]
     known = [*in_use, *(f"{ENGINE}{name}" for name in engines)]
-    if unknown := set(options.only or ()) - set(known):
-        parser.error(f"--only: got {', '.join(sorted(unknown))}; expected some of {', '.join(known)}")
+    if unknown := {name for name in options.only or () if name not in known and SETTING not in name}:
+        parser.error(f"--only: got {', '.join(sorted(unknown))}; expected settings or some of {', '.join(known)}")
     names, seeds = options.only or known, options.seeds or [settings.seed]
     if not options.show:
         for seed in seeds:
@@ -106,14 +116,14 @@ class Experiment:
 
     def folder(self, name: str) -> Path:
         """Of a variant."""
-        return self.out / f"seed-{self.seed}" / name.replace(":", "-")
+        return self.out / f"seed-{self.seed}" / re.sub(r"[^\w.=-]+", "-", name)
 
     def run(self, name: str) -> None:
         """Make and measure a model, unless its result is there."""
         root = self.folder(name)
         if (root / "result.json").is_file():
             return
-        print(f"seed {self.seed}: {name if name == WHOLE else f'without {name}'}", flush=True)
+        print(f"seed {self.seed}: {name if name == WHOLE or SETTING in name else f'without {name}'}", flush=True)
         settings = prepare_variant(root, workspace=self.workspace, over=self._over(name))
         if name == WHOLE:
             make_stages(root, "augment", "features")
@@ -125,10 +135,12 @@ class Experiment:
 
     def _over(self, name: str) -> dict[str, Any]:
         """Settings of a variant."""
-        augment: dict[str, Any] = {"workers": 1}
+        over: dict[str, Any] = {"seed": self.seed, "augment": {"workers": 1}, "features": {"workers": 1}}
         if name in AUGMENTATIONS:
-            augment["shares"] = {name: 0.0}
-        return {"seed": self.seed, "augment": augment, "features": {"workers": 1}}
+            lay_over(over, {"augment": {"shares": {name: 0.0}}}, known={})
+        elif SETTING in name:
+            lay_over(over, parse_option(name), known={})
+        return over
 
     def _kit(self, root: Path, settings: Settings) -> Kit:
         return Kit(
@@ -160,8 +172,12 @@ class Experiment:
         with RowWriter(working / "features.zarr") as store:
             for split, maker in kit.makers().items():
                 rows, anew = list(range(len(recipes[split]))), {}
-                if name in AUGMENTATIONS:
+                if not name.startswith(ENGINE):
                     plans, _ = plan_windows(maker.sources, settings.augment, is_validation=split == "validation")
+                    if len(plans) != len(rows):
+                        raise ConfigError(
+                            name, got="another number of windows", hint="Make a workspace of its own for it"
+                        )
                     drawn = [maker.draw(plan) for plan in plans]
                     anew = {row: recipe for row, recipe in enumerate(drawn) if recipe != recipes[split][row]}
                 else:
@@ -236,11 +252,14 @@ def print_table(out: Path, names: Sequence[str], *, seeds: Sequence[int], budget
     for name in (WHOLE, *names):
         paths = {seed: Experiment(Path(), out, seed).folder(name) / "result.json" for seed in seeds}
         results[name] = {seed: json.loads(path.read_text("utf-8")) for seed, path in paths.items() if path.is_file()}
+    width = 2 + max(map(len, results))
     for split in SPLITS:
         for condition in PEOPLE:
             print(f"\n{split}, {condition}: missed at {budget:g} false accepts per hour, %; difference to the whole")
             for name, by_seed in results.items():
-                print(f"  {name:<18}" + (line(by_seed, results[WHOLE], split, condition) if by_seed else "not done"))
+                print(
+                    f"  {name:<{width}}" + (line(by_seed, results[WHOLE], split, condition) if by_seed else "not done")
+                )
 
 
 def line(by_seed: Mapping[int, Missed], whole: Mapping[int, Missed], split: str, condition: str) -> str:
