@@ -80,9 +80,7 @@ async def serve(config: ServerConfig) -> None:
             "cannot serve", got=error, hint='Install what is missing: pip install "nanowakeword[serve]"'
         ) from error
 
-    with Engine.load(
-        config.models, threshold=config.threshold, pipeline=config.pipeline, threads=config.threads
-    ) as engine:
+    with Engine.load(config) as engine:
         server = Server(config, engine=engine)
         address = replace(config, port=await server.start()).address
         models = ", ".join(f"{model.name} (fires at {model.threshold:g})" for model in engine.models)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from nanowakeword.card import ModelCard
 from nanowakeword.errors import ConfigError, ModelError
 from nanowakeword.graph import Graph
@@ -14,13 +16,16 @@ from nanowakeword.heads import Heads
 from nanowakeword.onnx_card import read_card
 from nanowakeword.operating_point import resolve_threshold
 from nanowakeword.remote_encoder import front_ends
-from nanowakeword.stream import DetectionStream
+from nanowakeword.stream import ScoreJudge
+from nanowakeword.timing import HOP_SAMPLES
+from serving.capacity import measure_cost_s
 from serving.errors import ProtocolError
-from serving.verifier import VerifierStream
 
-__all__ = ["Selection", "ServedModel", "load_model"]
+__all__ = ["HEAD", "Selection", "ServedModel", "load_model"]
 
-_HEAD: Final = "_head"
+HEAD: Final = "_head"
+# Streams in a batch when the cost of a model is measured; larger batches cost hardly less per stream.
+_BATCH: Final = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,21 +43,25 @@ class Selection:
     budget_fa_per_hour: float | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class ServedModel:
-    """A model that streams can ask for.
+    """A model that streams can ask for; a newer file gives another one.
 
     Attributes:
         card: its card.
         threshold: score at or above which it fires unless a stream says otherwise.
         graph: what takes audio; None: this server takes none for it.
         heads: what takes features; None: this server takes none for it.
+        graph_cost_s: processor time that a hop takes in a batch, seconds.
+        heads_cost_s: the same of the heads.
     """
 
     card: ModelCard
     threshold: float
     graph: Graph | None
     heads: Heads | None
+    graph_cost_s: float
+    heads_cost_s: float
 
     @property
     def name(self) -> str:
@@ -70,11 +79,10 @@ class ServedModel:
         """What makes its features, as the protocol writes it."""
         return front_ends(self.card)
 
-    def listen(self, selection: Selection) -> DetectionStream:
-        """A new stream of audio through this model.
+    def for_audio(self) -> Graph:
+        """What judges streams of audio.
 
         Raises:
-            ConfigError: the threshold is out of range, or the card knows no threshold for the budget.
             ProtocolError: this server takes no audio for it.
         """
         if self.graph is None:
@@ -83,17 +91,15 @@ class ServedModel:
                 got="PIPELINE_FULL",
                 expected="PIPELINE_VERIFIER_ONLY",
             )
-        return DetectionStream(self.graph, threshold=self._threshold(selection))
+        return self.graph
 
-    def verify(self, selection: Selection, *, made_by: Sequence[str]) -> VerifierStream:
-        """A new stream of features through this model's heads.
+    def for_features(self, *, made_by: Sequence[str] = ()) -> Heads:
+        """What judges streams of features.
 
         Args:
-            selection: where it fires.
             made_by: front ends that make the features, as the protocol writes them; empty: not known.
 
         Raises:
-            ConfigError: as `listen`.
             ProtocolError: this server takes no features for it, or others.
         """
         if self.heads is None:
@@ -108,7 +114,15 @@ class ServedModel:
                 got=_shown(made_by),
                 expected=_shown(self.front_ends),
             )
-        return VerifierStream(self.heads, card=self.card, threshold=self._threshold(selection))
+        return self.heads
+
+    def judge(self, selection: Selection) -> ScoreJudge:
+        """What turns the scores of a new stream into detections.
+
+        Raises:
+            ConfigError: the threshold is out of range, or the card knows no threshold for the budget.
+        """
+        return ScoreJudge(self.card, threshold=self._threshold(selection))
 
     def _threshold(self, selection: Selection) -> float:
         if selection.threshold is None and selection.budget_fa_per_hour is None:
@@ -130,12 +144,12 @@ def load_model(path: Path, *, threshold: float | None, pipeline: str | None) -> 
     """
     graph: Graph | None
     heads: Heads | None
-    beside = path.with_name(f"{path.stem}{_HEAD}.onnx")
+    beside = path.with_name(f"{path.stem}{HEAD}.onnx")
     if path.is_file() and read_card(path).kind == "heads":
         if pipeline == "full":
             raise ConfigError(f"{path} is only the heads of a detector", expected="a whole model for --pipeline full")
         graph, heads = None, Heads.load(path)
-        card = replace(heads.card, name=heads.card.name.removesuffix(_HEAD))
+        card = replace(heads.card, name=heads.card.name.removesuffix(HEAD))
     elif pipeline == "verifier_only" and path.is_file():
         if not beside.is_file():
             raise ConfigError(
@@ -150,7 +164,24 @@ def load_model(path: Path, *, threshold: float | None, pipeline: str | None) -> 
     if heads is not None:
         _check_pair(card, heads)
     limit = card.threshold if threshold is None else threshold
-    return ServedModel(card=card, threshold=limit, graph=graph, heads=heads)
+    return ServedModel(
+        card=card,
+        threshold=limit,
+        graph=graph,
+        heads=heads,
+        graph_cost_s=0.0 if graph is None else _graph_cost_s(graph),
+        heads_cost_s=0.0 if heads is None else _heads_cost_s(heads),
+    )
+
+
+def _graph_cost_s(graph: Graph) -> float:
+    audio, state = np.zeros((_BATCH, HOP_SAMPLES), np.int16), graph.zero_state(_BATCH)
+    return measure_cost_s(lambda: graph.run(audio, state), hops=_BATCH)
+
+
+def _heads_cost_s(heads: Heads) -> float:
+    features, state = np.zeros((_BATCH, *heads.feature_shape), np.float32), heads.zero_state(_BATCH)
+    return measure_cost_s(lambda: heads.run(features, state), hops=_BATCH)
 
 
 def _check_pair(card: ModelCard, heads: Heads) -> None:

@@ -10,10 +10,10 @@ from typing import Final
 from nanowakeword.timing import HOP_S, SAMPLE_RATE_HZ
 from nanowakeword.v1 import wakeword_pb2 as pb
 from serving.config import MAX_AUDIO_BYTES, MAX_FEATURES_BYTES
-from serving.engine import Heard, Session
 from serving.errors import ProtocolError
 from serving.models import Selection, ServedModel
 from serving.readers import payload_name
+from serving.session import Heard, Session
 
 __all__ = [
     "StreamConfig",

@@ -18,6 +18,7 @@ from serving.config import MAX_AUDIO_BYTES
 from serving.engine import Engine
 from serving.errors import ProtocolError
 from serving.protocol import (
+    StreamConfig,
     draining_warning,
     gap_warning,
     read_config,
@@ -26,6 +27,7 @@ from serving.protocol import (
     write_opened,
 )
 from serving.readers import AudioReader, FeatureReader, Reader
+from serving.session import Session
 from serving.status import status_of
 
 __all__ = ["WakeWordService"]
@@ -108,6 +110,12 @@ class WakeWordService(WakeWordServiceServicer):
             raise ProtocolError("the stream ended before it began", expected="config, then audio")
         config = read_config(first)
         session = self._engine.open(config.selections, verifier_only=config.verifier_only, made_by=config.made_by)
+        try:
+            await self._carry(session, config, requests, context)
+        finally:
+            self._engine.close_session(session)
+
+    async def _carry(self, session: Session, config: StreamConfig, requests: Requests, context: Context) -> None:
         await context.write(write_opened(session))
         reader: Reader = AudioReader()
         if session.feature_shape is not None:

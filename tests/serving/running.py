@@ -51,12 +51,7 @@ class RunningServer:
     def __init__(self, loop: LoopThread, **settings: Any) -> None:
         self._loop = loop
         self.config = ServerConfig(**{"port": 0, **settings})
-        self.engine = Engine.load(
-            self.config.models,
-            threshold=self.config.threshold,
-            pipeline=self.config.pipeline,
-            threads=self.config.threads,
-        )
+        self.engine = Engine.load(self.config)
 
     def __enter__(self) -> Self:
         async def build() -> tuple[Server, int]:

@@ -12,7 +12,7 @@ import pytest
 from nanowakeword.arrays import Samples
 from nanowakeword.v1 import wakeword_pb2 as pb
 from serving.config import MAX_AUDIO_BYTES, MAX_MESSAGE_BYTES
-from serving.engine import Session
+from serving.session import Session
 from tests.serving.running import RunningServer, audio, config, wait_for
 
 HOP = np.zeros(1_280, np.int16)
@@ -97,7 +97,7 @@ def test_a_fault_of_ours_tells_the_log_and_not_the_client(
     def broken(self: Session, audio: Samples) -> None:
         raise ZeroDivisionError("secret path /srv/models")
 
-    monkeypatch.setattr(Session, "feed", broken)
+    monkeypatch.setattr(Session, "judge", broken)
     with caplog.at_level(logging.ERROR), pytest.raises(grpc.RpcError) as caught:
         server.talk([config(), audio(HOP)])
     assert caught.value.code() == grpc.StatusCode.INTERNAL
