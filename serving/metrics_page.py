@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, cast
+from urllib.parse import urlsplit
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Metric, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
@@ -95,13 +96,10 @@ class MetricsPage:
         await asyncio.sleep(0)  # so that they are closed
 
     def _bind(self) -> socket.socket:
-        host, _, port = self._address.rpartition(":")
-        host = host.strip("[]")
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
-            if not 0 <= int(port) <= 65_535:
-                raise ValueError(f"port {port}")
-            return socket.create_server((host, int(port)), family=family, backlog=_MOST_CONNECTIONS)
+            host, port = _split(self._address)
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            return socket.create_server((host, port), family=family, backlog=_MOST_CONNECTIONS)
         except (OSError, ValueError) as error:
             raise ConfigError(
                 f"cannot serve metrics on {self._address}",
@@ -109,6 +107,13 @@ class MetricsPage:
                 expected="a free port of this machine, as host:port",
                 hint="Stop the program that has it, or choose another: --metrics 127.0.0.1:9464",
             ) from error
+
+
+def _split(address: str) -> tuple[str, int]:
+    parts = urlsplit(f"//{address}")
+    if parts.hostname is None or parts.port is None:
+        raise ValueError(address)
+    return parts.hostname, parts.port
 
 
 class _Visit(asyncio.Protocol):
