@@ -14,13 +14,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, cast
-from urllib.parse import urlsplit
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Metric, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
 from nanowakeword.errors import ConfigError
+from serving.addresses import split_address
 
 __all__ = ["MetricsPage", "metrics_of_workers"]
 
@@ -96,24 +96,17 @@ class MetricsPage:
         await asyncio.sleep(0)  # so that they are closed
 
     def _bind(self) -> socket.socket:
+        host, port = split_address(self._address, what="metrics")
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
-            host, port = _split(self._address)
-            family = socket.AF_INET6 if ":" in host else socket.AF_INET
             return socket.create_server((host, port), family=family, backlog=_MOST_CONNECTIONS)
-        except (OSError, ValueError) as error:
+        except OSError as error:
             raise ConfigError(
                 f"cannot serve metrics on {self._address}",
                 got=error,
-                expected="a free port of this machine, as host:port",
+                expected="a free port of this machine",
                 hint="Stop the program that has it, or choose another: --metrics 127.0.0.1:9464",
             ) from error
-
-
-def _split(address: str) -> tuple[str, int]:
-    parts = urlsplit(f"//{address}")
-    if parts.hostname is None or parts.port is None:
-        raise ValueError(address)
-    return parts.hostname, parts.port
 
 
 class _Visit(asyncio.Protocol):
