@@ -21,7 +21,7 @@ from models.detector import Detector, DetectorConfig
 from models.streaming import Head
 from steps.stage import Context
 from steps.store import RowReader
-from steps.training import used_rows, window
+from steps.training import dataset, used_rows
 from steps.validation import Validation, rate, score_rows, validate
 
 __all__ = ["calibrate", "choose_weights", "run"]
@@ -157,8 +157,9 @@ def _estimate_statistics(head: Head, data: RowReader, used: npt.NDArray[np.int64
         norm.momentum = None
         norm.train()
     order = used[np.random.default_rng(0).permutation(len(used))[:_STATISTICS_ROWS]]
+    every = dataset(data, frontend)
     for rows in np.array_split(order, max(1, len(order) // 512)):
-        head.score_window(window(data, frontend, rows, head))
+        head.score_window(every.rows(rows, frames=head.window_frames))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     network.eval()

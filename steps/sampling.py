@@ -9,32 +9,40 @@ where ``L_i`` is its most recent loss, 1 for all at the start. A batch takes a f
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Mapping
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from nanowakeword.errors import ConfigError
+from steps.dataset import AdaptiveLossAwareDataset
+from steps.sum_tree import SumTree
 
-__all__ = ["LossAwareSampler"]
+__all__ = ["DynamicClassAwareSampler"]
 
-Rows = npt.NDArray[np.int64]
+Numbers = npt.NDArray[np.int64]
+_BLOCK: Final = 1 << 20
 
 
-class LossAwareSampler:
-    """Draws batches of row numbers over all the data.
+class DynamicClassAwareSampler:
+    """Draws batches of row numbers over a dataset, and keeps its losses.
+
+    Rows of a batch are drawn as by ``torch.multinomial``, one after the other, each from what is left of its pool; with
+    repeats only where the pool is smaller than its share. The cost of a batch hardly grows with the pools.
 
     Args:
-        pools: pool of each row, int ``[n]``.
-        names: of the pools, in the order of their numbers.
+        dataset: whose rows to draw; its losses are read now, and kept by `update`.
         composition: rows of each pool in a batch, by name.
-        rng: source of randomness.
+        seed: the same seed and the same losses give the same batches.
         alpha: 0 draws uniformly, 1 in proportion to the loss.
         epsilon: keeps a row of loss zero in the game.
+        loss_floor: losses below it count as this.
         loss_cap: losses above it count as this, so that rows that cannot be learnt do not run the batches.
-
-    Attributes:
-        losses: most recent loss of each row, float64 ``[n]``.
+        loss_decay: how much of a row's former losses stays when a new one is known; 0: nothing, as in the equation.
+        reset_every_batches: forget all losses after so many batches; None: never.
 
     Raises:
         ConfigError: a pool that the composition names has no rows.
@@ -42,53 +50,127 @@ class LossAwareSampler:
 
     def __init__(
         self,
-        pools: npt.NDArray[np.integer],
+        dataset: AdaptiveLossAwareDataset,
         composition: Mapping[str, int],
         *,
-        names: Sequence[str],
-        rng: np.random.Generator,
+        seed: int | list[int],
         alpha: float,
         epsilon: float,
-        loss_cap: float | None,
+        loss_floor: float = 0.0,
+        loss_cap: float | None = None,
+        loss_decay: float = 0.0,
+        reset_every_batches: int | None = None,
     ) -> None:
-        self._rng, self._alpha, self._epsilon, self._cap = rng, alpha, epsilon, loss_cap
-        self._shares: list[tuple[Rows, int]] = []
-        for name, count in composition.items():
-            rows = np.flatnonzero(pools == names.index(name)) if name in names else np.zeros(0, np.int64)
-            if count and not len(rows):
+        self._dataset, self._rng, self._batches = dataset, np.random.default_rng(seed), 0
+        self._alpha, self._epsilon, self._floor, self._cap = alpha, epsilon, loss_floor, loss_cap
+        self._decay, self._reset_every = loss_decay, reset_every_batches
+        self._losses: npt.NDArray[np.float32] = dataset.losses.numpy()  # the same memory
+        self._shares = {pool: count for pool, count in composition.items() if count}
+        self._pools = {pool: _Pool(*dataset.stretches(pool)) for pool in self._shares}
+        for pool, count in self._shares.items():
+            if not len(self._pools[pool]):
                 raise ConfigError(
-                    f"train.batch_composition takes {count} rows of the pool {name!r}",
+                    f"train.batch_composition takes {count} rows of the pool {pool!r}",
                     got="no rows of it in the data",
                     hint="Set its share to 0, or make some of it",
                 )
-            if count:
-                self._shares.append((rows, count))
-        self.losses = np.ones(len(pools))
+        self._plant()
 
-    def draw(self) -> Rows:
-        """Row numbers of one batch, pool after pool; a row repeats only where its pool is smaller than its share."""
-        return np.concatenate([self._draw_pool(rows, count) for rows, count in self._shares])
+    def draw(self) -> Numbers:
+        """Row numbers of the next batch, pool after pool in the order of the composition."""
+        if self._reset_every and self._batches and self._batches % self._reset_every == 0:
+            self._losses.fill(1.0)
+            self._plant()
+        self._batches += 1
+        return np.concatenate(
+            [self._pools[pool].rows(self._draw(self._trees[pool], count)) for pool, count in self._shares.items()]
+        )
 
-    def update(self, rows: Rows, losses: npt.NDArray[np.floating]) -> None:
-        """Remember the losses of rows that were just trained on."""
-        self.losses[rows] = losses
+    def update(self, rows: Numbers, losses: npt.NDArray[np.floating]) -> None:
+        """Remember the losses of rows that were just trained on; of a row that is there twice, the last one."""
+        self._losses[rows] = self._decay * self._losses[rows] + (1.0 - self._decay) * losses
+        pool_of = self._dataset.pool_of(rows)
+        for pool, tree in self._trees.items():
+            mine = rows[pool_of == self._dataset.pools.index(pool)]
+            tree.set(self._pools[pool].places(mine), self._weights(self._losses[mine]))
 
-    def probabilities(self, rows: Rows) -> npt.NDArray[np.float64]:
-        """P(x_i) of the equation for the rows of one pool."""
-        weights = self._weights(rows)
+    def probabilities(self, pool: str) -> npt.NDArray[np.float64]:
+        """P(x_i) of the equation for each row of a pool, in the order of the dataset."""
+        weights = self._trees[pool].weights(np.arange(len(self._pools[pool]))).astype(np.float64)
         shares: npt.NDArray[np.float64] = weights / weights.sum()
         return shares
 
-    def _weights(self, rows: Rows) -> npt.NDArray[np.float64]:
-        losses = self.losses[rows] if self._cap is None else np.minimum(self.losses[rows], self._cap)
-        weights: npt.NDArray[np.float64] = losses**self._alpha + self._epsilon
+    def state_dict(self) -> dict[str, Any]:
+        """All that decides the batches to come: tensors, numbers and strings."""
+        return {
+            "losses": self._dataset.losses,
+            "batches": self._batches,
+            "random": json.dumps(self._rng.bit_generator.state),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from where another sampler of the same arguments was."""
+        self._dataset.losses.copy_(torch.as_tensor(state["losses"]))
+        self._batches = int(state["batches"])
+        self._rng.bit_generator.state = json.loads(state["random"])
+        self._plant()
+
+    def _weights(self, losses: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Numerator of the equation."""
+        counted = np.clip(losses, self._floor, self._cap)
+        weights: npt.NDArray[np.float32] = counted ** np.float32(self._alpha) + np.float32(self._epsilon)
         return weights
 
-    def _draw_pool(self, rows: Rows, count: int) -> Rows:
-        weights = self._weights(rows)
-        if count > len(rows):
-            drawn: Rows = self._rng.choice(rows, size=count, p=weights / weights.sum())
-            return drawn
-        # The largest of log(weight) + Gumbel noise are a weighted sample without replacement (Efraimidis 2006).
-        keys = np.log(weights) + self._rng.gumbel(size=len(rows))
-        return rows[np.argpartition(keys, len(rows) - count)[len(rows) - count :]]
+    def _plant(self) -> None:
+        """Build the trees from the losses as they are."""
+        self._trees = {}
+        for name, pool in self._pools.items():
+            weights = np.empty(len(pool), np.float32)
+            for first in range(0, len(pool), _BLOCK):
+                places = np.arange(first, min(first + _BLOCK, len(pool)))
+                weights[places] = self._weights(self._losses[pool.rows(places)])
+            self._trees[name] = SumTree(weights)
+
+    def _draw(self, tree: SumTree, count: int) -> Numbers:
+        """Places of some rows in their pool."""
+        if count > len(tree):
+            return tree.draw(self._rng.random(count))
+        # Drawn with repeats, and these left out, is drawn one after the other from what is left. Rows that were taken
+        # weigh nothing until the share is full: else one heavy row would be drawn for ever.
+        taken: Numbers = np.zeros(0, np.int64)
+        weights = np.zeros(0, np.float32)
+        while len(taken) < count:
+            tree.set(taken, 0.0)
+            drawn = tree.draw(self._rng.random(count - len(taken)))
+            new = drawn[np.sort(np.unique(drawn, return_index=True)[1])]
+            weights = np.concatenate([weights, tree.weights(new)])
+            taken = np.concatenate([taken, new])
+        if len(new) < count:
+            tree.set(taken, weights)
+        return taken
+
+
+class _Pool:
+    """Rows of one pool: places 0, 1, 2... in it to row numbers, and back, by bisection.
+
+    Args:
+        firsts: first row of each stretch of its rows.
+        lengths: of the stretches.
+    """
+
+    def __init__(self, firsts: Numbers, lengths: Numbers) -> None:
+        self._firsts = firsts
+        self._before = np.concatenate([[0], np.cumsum(lengths)])
+
+    def __len__(self) -> int:
+        return int(self._before[-1])
+
+    def rows(self, places: Numbers) -> Numbers:
+        stretch = np.searchsorted(self._before, places, side="right") - 1
+        rows: Numbers = self._firsts[stretch] + places - self._before[stretch]
+        return rows
+
+    def places(self, rows: Numbers) -> Numbers:
+        stretch = np.searchsorted(self._firsts, rows, side="right") - 1
+        places: Numbers = self._before[stretch] + rows - self._firsts[stretch]
+        return places

@@ -262,8 +262,17 @@ class Isbl(Section):
     """Importance sampling based on loss."""
 
     alpha: Annotated[float, Field(ge=0.0, le=2.0)]
-    epsilon: Annotated[float, Field(gt=0.0)]
+    epsilon: Annotated[float, Field(ge=1e-12)]
+    loss_floor: Annotated[float, Field(ge=0.0)]
     loss_cap: Annotated[float, Field(gt=0.0)] | None
+    loss_decay: Annotated[float, Field(ge=0.0, lt=1.0)]
+    reset_every_steps: Positive | None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.loss_cap is not None and self.loss_floor > self.loss_cap:
+            raise ValueError(f"got loss_floor {self.loss_floor:g}; expected at most loss_cap, {self.loss_cap:g}")
+        return self
 
 
 class Train(Section):

@@ -29,6 +29,8 @@ Array = npt.NDArray[Any]
 # A few thousand rows where rows are small; less where a chunk would be a burden to copy or to check.
 _CHUNK_ROWS: Final = 4096
 _CHUNK_BYTES: Final = 64 * 2**20
+# With fewer rows wanted of each chunk than this, they are copied one by one sooner than chunk by chunk.
+_ROWS_PER_CHUNK: Final = 8
 _CHECKSUMS: Final = "crc32"
 _MAKE_AGAIN: Final = "Delete it and run the stage that makes it again"
 
@@ -257,6 +259,10 @@ class RowArray:
             raise IndexError(f"rows {wanted.min()} to {wanted.max()} asked for, of {len(self)}")
         out = np.empty((len(wanted), *self.shape[1:]), dtype=self.dtype)
         chunk_of, row_of = np.divmod(wanted, self._chunk_rows)
+        if len(wanted) < _ROWS_PER_CHUNK * len(self._chunks):
+            for place, (chunk, row) in enumerate(zip(chunk_of.tolist(), row_of.tolist(), strict=True)):
+                out[place] = self._chunks[chunk][row]
+            return out
         for chunk in np.unique(chunk_of):
             where = np.flatnonzero(chunk_of == chunk)
             out[where] = self._chunks[chunk][row_of[where]]

@@ -22,8 +22,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from models.frontends.table import FRONT_ENDS
 from models.streaming import Head
+from steps.dataset import AdaptiveLossAwareDataset, Source
 from steps.progress import Progress
-from steps.sampling import LossAwareSampler
+from steps.sampling import DynamicClassAwareSampler
 from steps.settings import Train
 from steps.store import RowReader
 from steps.validation import validate
@@ -93,29 +94,31 @@ def train_head(head: Head, job: TrainingJob, *, progress: Progress) -> list[dict
         network.parameters(), lr=job.learning_rate_max, weight_decay=settings.weight_decay, foreach=True
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=job.learning_rate_max, total_steps=job.steps)
-    rng = np.random.default_rng([job.seed, 1])
-    sampler = LossAwareSampler(
-        job.train["pool"].all(),
+    data = dataset(job.train, job.frontend)
+    sampler = DynamicClassAwareSampler(
+        data,
         {str(pool): count for pool, count in settings.batch_composition.items()},
-        names=job.train.attributes["pools"],
-        rng=rng,
+        seed=[job.seed, 1],
         alpha=settings.isbl.alpha,
         epsilon=settings.isbl.epsilon,
+        loss_floor=settings.isbl.loss_floor,
         loss_cap=settings.isbl.loss_cap,
+        loss_decay=settings.isbl.loss_decay,
+        reset_every_batches=settings.isbl.reset_every_steps,
     )
     weights = torch.ones(len(job.train["pool"]))
     weights[rows_of(job.train, ["neighbour"])] = settings.neighbour_weight
     noise = settings.feature_noise * cast(Tensor, network.deviation)
     history: list[dict[str, Any]] = []
-    parts = {"network": network, "ema": ema, "optimizer": optimizer, "schedule": schedule}
+    parts = {"network": network, "ema": ema, "optimizer": optimizer, "schedule": schedule, "sampler": sampler}
 
     torch.manual_seed(job.seed)
-    step = _resume(job.checkpoints, parts, sampler, rng, history)
+    step = _resume(job.checkpoints, parts, history)
     smooth_loss = history[-1]["loss"] if history else None
     while step < job.steps:
         network.train()
         rows = sampler.draw()
-        batch = window(job.train, job.frontend, rows, head)
+        batch = data.rows(rows, frames=head.window_frames)
         batch = batch + noise * torch.randn_like(batch)
         losses = job.loss(head.score_window(batch), rows)
         optimizer.zero_grad()
@@ -132,15 +135,16 @@ def train_head(head: Head, job: TrainingJob, *, progress: Progress) -> list[dict
         if step % settings.checkpoint_every_steps == 0 or step == job.steps:
             result = validate(cast(Head, ema.module), job.validation, frontend=job.frontend)
             history.append({"step": step, "loss": smooth_loss, **result.to_json()})
-            _save(job.checkpoints / f"step_{step:06d}.pt", step, parts, sampler, rng, history)
+            _save(job.checkpoints / f"step_{step:06d}.pt", step, parts, history)
         progress.update(step, job.steps, unit="steps", note=_note(job.frontend, smooth_loss, history))
     return history
 
 
-def window(data: RowReader, frontend: str, rows: npt.NDArray[np.int64], head: Head) -> Tensor:
-    """The last ``window_frames`` of some rows, float32 ``[b, window_frames, f]``."""
-    features = data[frontend].rows(rows)
-    return torch.from_numpy(features[:, features.shape[1] - head.window_frames :].astype(np.float32))
+def dataset(data: RowReader, frontend: str) -> AdaptiveLossAwareDataset:
+    """The rows of a group of the features' store, as one front end sees them."""
+    return AdaptiveLossAwareDataset(
+        [Source(features=data[frontend], pools=data["pool"].all(), names=data.attributes["pools"])]
+    )
 
 
 def used_rows(data: RowReader, composition: Mapping[Any, int]) -> npt.NDArray[np.int64]:
@@ -173,21 +177,12 @@ def _note(frontend: str, loss: float, history: list[dict[str, Any]]) -> str:
     return f"{frontend}: loss {loss:.4f}{miss}"
 
 
-def _save(
-    path: Path,
-    step: int,
-    parts: dict[str, Any],
-    sampler: LossAwareSampler,
-    rng: np.random.Generator,
-    history: list[dict[str, Any]],
-) -> None:
+def _save(path: Path, step: int, parts: dict[str, Any], history: list[dict[str, Any]]) -> None:
     """Write a checkpoint beside its place and rename it in."""
     path.parent.mkdir(parents=True, exist_ok=True)
     saved = {name: part.state_dict() for name, part in parts.items()}
     saved |= {
         "step": step,
-        "losses": torch.from_numpy(sampler.losses),
-        "numpy_random": json.dumps(rng.bit_generator.state),
         "torch_random": torch.get_rng_state(),
         "history": json.dumps(history),
     }
@@ -196,13 +191,7 @@ def _save(
     os.replace(beside, path)  # noqa: PTH105
 
 
-def _resume(
-    folder: Path,
-    parts: dict[str, Any],
-    sampler: LossAwareSampler,
-    rng: np.random.Generator,
-    history: list[dict[str, Any]],
-) -> int:
+def _resume(folder: Path, parts: dict[str, Any], history: list[dict[str, Any]]) -> int:
     """Load the newest checkpoint, if there is one; returns the step to go on from."""
     newest = max(folder.glob("step_*.pt"), default=None)
     if newest is None:
@@ -210,8 +199,6 @@ def _resume(
     saved = torch.load(newest, weights_only=True)
     for name, part in parts.items():
         part.load_state_dict(saved[name])
-    sampler.losses[:] = saved["losses"].numpy()
-    rng.bit_generator.state = json.loads(saved["numpy_random"])
     torch.set_rng_state(saved["torch_random"])
     history[:] = json.loads(saved["history"])
     return int(saved["step"])

@@ -1,99 +1,256 @@
-"""ISBL draws what its equation says."""
+"""ISBL draws what its equation says, at any size, and goes on where it was."""
 
 from __future__ import annotations
 
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import pytest
-from scipy.stats import chisquare
+import torch
+from scipy.stats import chi2_contingency, chisquare
 
-from nanowakeword.errors import ConfigError
-from steps.sampling import LossAwareSampler
+from nanowakeword.errors import ConfigError, StorageError
+from steps.dataset import AdaptiveLossAwareDataset, NpyRows, Source
+from steps.sampling import DynamicClassAwareSampler
+from steps.store import RowReader, RowWriter
+from steps.sum_tree import SumTree
 
 
-def make(n: int = 12, count: int = 1, *, alpha: float = 0.75, cap: float | None = None) -> LossAwareSampler:
-    pools = np.zeros(n, dtype=np.int8)
-    rng = np.random.default_rng(5)
-    return LossAwareSampler(pools, {"a": count}, names=["a"], rng=rng, alpha=alpha, epsilon=1e-6, loss_cap=cap)
+class Blank:
+    """Features that nobody looks at: as many rows as one likes, without a file."""
+
+    def __init__(self, n: int) -> None:
+        self.shape: tuple[int, ...] = (n, 1, 1)
+
+    def rows(self, indices: npt.ArrayLike) -> npt.NDArray[np.float32]:
+        return np.zeros((len(np.asarray(indices)), 1, 1), np.float32)
+
+
+def make(n: int = 12, count: int = 1, *, alpha: float = 0.75, **options: Any) -> DynamicClassAwareSampler:
+    data = AdaptiveLossAwareDataset([Source(features=Blank(n), pools="a")])
+    return DynamicClassAwareSampler(data, {"a": count}, seed=5, alpha=alpha, epsilon=1e-6, **options)
+
+
+def mixed(pools: Sequence[int], composition: dict[str, int]) -> DynamicClassAwareSampler:
+    source = Source(features=Blank(len(pools)), pools=np.array(pools), names=["a", "b", "c"])
+    return DynamicClassAwareSampler(AdaptiveLossAwareDataset([source]), composition, seed=1, alpha=0.75, epsilon=1e-6)
 
 
 def test_probabilities_follow_the_equation() -> None:
     sampler = make(n=3)
-    rows = np.arange(3)
-    sampler.update(rows, np.array([0.0, 0.5, 2.0]))
+    sampler.update(np.arange(3), np.array([0.0, 0.5, 2.0]))
     expected = np.array([0.0, 0.5, 2.0]) ** 0.75 + 1e-6
-    np.testing.assert_allclose(sampler.probabilities(rows), expected / expected.sum())
+    np.testing.assert_allclose(sampler.probabilities("a"), expected / expected.sum(), rtol=1e-6)
 
 
-def test_draws_follow_the_probabilities() -> None:
-    sampler = make(n=12)
-    rows = np.arange(12)
-    sampler.update(rows, np.linspace(0.05, 3.0, 12))
-    n_draws = 20_000
-    counts = np.bincount(np.concatenate([sampler.draw() for _ in range(n_draws)]), minlength=12)
-    assert chisquare(counts, n_draws * sampler.probabilities(rows)).pvalue > 1e-3
+@pytest.mark.parametrize("n", [12, 32, 33, 1_100])  # one block of the tree, a full one, one more, three levels
+def test_draws_follow_the_probabilities(n: int) -> None:
+    sampler = make(n=n)
+    losses = np.linspace(0.05, 3.0, n)
+    sampler.update(np.arange(n), losses)
+    expected = losses**0.75 + 1e-6
+    n_draws = 20 * n + 2_000
+    counts = np.bincount(np.concatenate([sampler.draw() for _ in range(n_draws)]), minlength=n)
+    assert chisquare(counts, n_draws * expected / expected.sum()).pvalue > 1e-3
 
 
-def test_sampling_without_replacement_is_that_of_multinomial() -> None:
-    """The chance of each pair is that of drawing one, then another from what is left."""
-    sampler = make(n=4, count=2)
-    sampler.update(np.arange(4), np.array([0.2, 0.5, 1.0, 2.0]))
-    p = sampler.probabilities(np.arange(4))
-    pairs = [(i, j) for i in range(4) for j in range(i + 1, 4)]
-    expected = np.array([p[i] * p[j] / (1 - p[i]) + p[j] * p[i] / (1 - p[j]) for i, j in pairs])
-    n_draws = 20_000
-    drawn = [tuple(sorted(sampler.draw())) for _ in range(n_draws)]
-    counts = np.array([drawn.count(pair) for pair in pairs])
-    assert chisquare(counts, n_draws * expected).pvalue > 1e-3
+def test_a_batch_is_drawn_without_replacement_as_torch_does() -> None:
+    """Chances of each set of three rows: against torch.multinomial, and of each pair against the formula."""
+    weights = np.array([0.05, 0.3, 0.5, 1.0, 2.0, 8.0])
+    n_draws = 12_000
+    sampler = make(n=6, count=3, alpha=1.0)
+    sampler.update(np.arange(6), weights)
+    ours = np.stack([sampler.draw() for _ in range(n_draws)])
+    torch.manual_seed(0)
+    theirs = torch.multinomial(torch.from_numpy(weights).expand(n_draws, 6), 3).numpy()
+    sets = np.stack([np.bincount((2 ** np.sort(drawn)).sum(axis=1), minlength=64) for drawn in (ours, theirs)])
+    assert chi2_contingency(sets[:, sets.sum(axis=0) > 0]).pvalue > 1e-3
 
-
-def test_all_rows_are_seen_at_first_and_a_mastered_one_still_is() -> None:
-    sampler = make(n=50, count=10)
-    assert len(np.unique(np.concatenate([sampler.draw() for _ in range(100)]))) == 50
-    sampler.update(np.arange(50), np.full(50, 0.0))
-    np.testing.assert_allclose(sampler.probabilities(np.arange(50)), 1 / 50)
+    p = weights / weights.sum()
+    pairs = np.bincount(ours[:, 0] * 6 + ours[:, 1], minlength=36).reshape(6, 6)  # in the order in which they are drawn
+    expected = p[:, None] * p[None, :] / (1 - p[:, None])
+    off = ~np.eye(6, dtype=bool)
+    assert not pairs[~off].any()
+    assert chisquare(pairs[off], n_draws * expected[off]).pvalue > 1e-3
 
 
 def test_a_batch_has_its_composition_and_repeats_only_in_small_pools() -> None:
-    pools = np.array([0] * 30 + [1] * 4 + [2] * 20)
-    sampler = LossAwareSampler(
-        pools,
-        {"a": 8, "b": 6, "c": 0},
-        names=["a", "b", "c"],
-        rng=np.random.default_rng(1),
-        alpha=0.75,
-        epsilon=1e-6,
-        loss_cap=None,
-    )
-    for _ in range(20):
+    pools = np.array([0, 1, 2] * 4 + [0] * 30 + [2] * 20)  # the rows of a pool need not lie together
+    sampler = mixed(pools.tolist(), {"c": 3, "a": 8, "b": 6})
+    for _ in range(50):
         rows = sampler.draw()
-        assert np.bincount(pools[rows], minlength=3).tolist() == [8, 6, 0]
-        assert len(set(rows[:8])) == 8
+        assert pools[rows].tolist() == [2] * 3 + [0] * 8 + [1] * 6
+        assert len(set(rows[:3])) == 3
+        assert len(set(rows[3:11])) == 8
+        sampler.update(rows, np.random.default_rng(0).random(17) * 3)
+    assert set(np.concatenate([sampler.draw() for _ in range(200)])) == set(range(len(pools)))
 
 
-def test_the_cap_keeps_unlearnable_rows_from_running_the_batches() -> None:
-    capped, free = make(n=10, cap=2.0), make(n=10)
-    for sampler in (capped, free):
-        sampler.update(np.arange(10), np.array([50.0] + [1.0] * 9))
-    assert capped.probabilities(np.arange(10))[0] < 0.2 < free.probabilities(np.arange(10))[0]
+def test_a_pool_as_large_as_its_share_is_taken_whole() -> None:
+    """Also where one row outweighs all others by far: drawing again and again would not end."""
+    sampler = make(n=40, count=40, alpha=1.0)
+    sampler.update(np.arange(40), np.array([1e6] + [1e-6] * 39))
+    before = sampler.probabilities("a")
+    assert sorted(sampler.draw()) == list(range(40))
+    np.testing.assert_array_equal(sampler.probabilities("a"), before)
+
+
+def test_every_row_is_seen_in_the_end_while_the_losses_move() -> None:
+    """Rows are learnt at different speeds, a tenth of them never: all are drawn, and the hard ones more often."""
+    n, rng = 400, np.random.default_rng(2)
+    sampler = make(n=n, count=20)
+    skill, seen = rng.uniform(0.5, 0.95, n), np.zeros(n, int)
+    skill[:40] = 1.0
+    for _ in range(2_000):
+        rows = sampler.draw()
+        seen[rows] += 1
+        sampler.update(rows, skill[rows] ** seen[rows])
+    assert seen.min() >= 1
+    assert seen[:40].mean() > 5 * seen[40:].mean()
+
+
+def test_mastered_pools_tend_to_uniform() -> None:
+    sampler, spreads = make(n=200, count=50), []
+    for scale in (1.0, 1e-4, 1e-8, 1e-12):
+        sampler.update(np.arange(200), scale * np.linspace(0.1, 3.0, 200))
+        p = sampler.probabilities("a")
+        spreads.append(p.max() / p.min())
+    assert spreads[0] > 10 > spreads[2] > spreads[3]
+    assert spreads[3] < 1.01
+
+
+def test_cap_and_floor_bound_what_a_row_weighs() -> None:
+    losses = np.array([50.0, 0.0] + [1.0] * 8)
+    for sampler, shares in (
+        (make(n=10, alpha=1.0, loss_cap=2.0), [2.0, 0.0]),
+        (make(n=10, alpha=1.0, loss_floor=0.5), [50.0, 0.5]),
+    ):
+        sampler.update(np.arange(10), losses)
+        p = sampler.probabilities("a")
+        np.testing.assert_allclose(p[:2] / p[2], shares, atol=1e-4)
+
+
+def test_losses_can_be_averaged_and_forgotten() -> None:
+    sampler = make(n=4, count=2, alpha=1.0, loss_decay=0.75, reset_every_batches=3)
+    sampler.update(np.array([0]), np.array([5.0]))
+    assert sampler.state_dict()["losses"].tolist() == [2.0, 1.0, 1.0, 1.0]
+    for _ in range(3):
+        sampler.draw()
+    assert sampler.probabilities("a")[0] == pytest.approx(0.4)
+    sampler.draw()
+    np.testing.assert_allclose(sampler.probabilities("a"), 0.25)
+
+
+def test_it_goes_on_exactly_where_it_was() -> None:
+    """A state that went through a file, loaded without pickle, into a sampler that has drawn other things."""
+    rng = np.random.default_rng(3)
+    straight = make(n=500, count=30, loss_decay=0.5, reset_every_batches=40)
+    for _ in range(25):
+        rows = straight.draw()
+        straight.update(rows, rng.random(30) * 4)
+    file = io.BytesIO()
+    torch.save(straight.state_dict(), file)
+    file.seek(0)
+    resumed = make(n=500, count=30, loss_decay=0.5, reset_every_batches=40)
+    resumed.draw()
+    resumed.load_state_dict(torch.load(file, weights_only=True))
+    for _ in range(25):
+        losses, rows = rng.random(30) * 4, straight.draw()
+        np.testing.assert_array_equal(resumed.draw(), rows)
+        straight.update(rows, losses)
+        resumed.update(rows, losses)
+
+
+def test_no_error_gathers_in_the_tree() -> None:
+    """After many changes over fifteen orders of magnitude the tree is, to the last bit, that of the same weights."""
+    rng = np.random.default_rng(4)
+    weights = rng.random(5_000).astype(np.float32)
+    tree = SumTree(weights)
+    for _ in range(2_000):
+        some = rng.integers(0, 5_000, 50)
+        weights[some] = new = (10.0 ** rng.uniform(-12, 3, 50)).astype(np.float32)
+        tree.set(some, new)
+    weights = tree.weights(np.arange(5_000))
+    assert tree.total == SumTree(weights).total
+    np.testing.assert_array_equal(tree.draw(points := rng.random(5_000)), SumTree(weights).draw(points))
+    assert tree.total == pytest.approx(weights.astype(float).sum(), rel=1e-12)
+
+
+def test_a_weight_of_zero_is_never_drawn() -> None:
+    weights = np.zeros(3_000, np.float32)
+    weights[[7, 40, 1_999]] = [1e-30, 1.0, 1e30]
+    tree = SumTree(weights)
+    edges = np.array([0.0, np.nextafter(1.0, 0.0), 0.5])
+    assert set(tree.draw(np.concatenate([edges, np.random.default_rng(0).random(500)]))) <= {7, 40, 1_999}
+
+
+def test_ten_million_rows_are_drawn_by_their_weights() -> None:
+    """Ten million is near torch.multinomial's limit of 2^24: rows of three weights, far apart."""
+    n = 10_000_000
+    sampler = make(n=n, count=500, alpha=1.0)
+    heavy = np.arange(17, n, 1_000)
+    sampler.update(heavy, np.full(len(heavy), 600.0))
+    sampler.update(np.arange(0, n, 10), np.full(n // 10, 0.0))
+    drawn = np.concatenate([sampler.draw() for _ in range(40)])
+    of = np.array([np.isin(drawn, heavy).sum(), (drawn % 10 == 0).sum()])
+    rest = 0.9 * n - len(heavy)
+    assert of[1] <= 5
+    expected = len(drawn) * np.array([600.0 * len(heavy), rest]) / (600.0 * len(heavy) + rest)
+    assert chisquare([of[0], len(drawn) - of.sum()], expected * (len(drawn) - of[1]) / len(drawn)).pvalue > 1e-3
+
+
+def test_rows_come_from_their_sources(tmp_path: Path) -> None:
+    """Two stores and a .npy file end to end: row i holds the number i, whichever file it lies in."""
+    values = np.arange(26, dtype=np.float32)[:, None, None] + np.zeros((26, 4, 3), np.float32)
+    values[:, 0] = -1.0  # the first frame is not asked for
+    for name, part, pools in (("one", slice(0, 10), [0] * 4 + [1] * 6), ("two", slice(18, 26), [1] * 8)):
+        with RowWriter(tmp_path / name, chunk_rows=3) as store:
+            store.append("features", values[part].astype(np.float16))
+            store.append("pool", np.array(pools, np.int8))
+    np.save(tmp_path / "more.npy", values[10:18])
+    stores = [RowReader(tmp_path / name) for name in ("one", "two")]
+    sources = [Source(features=s["features"], pools=s["pool"].all(), names=["word", "speech"]) for s in stores]
+    more = Source(features=NpyRows(tmp_path / "more.npy"), pools="noise")
+    data = AdaptiveLossAwareDataset([sources[0], more, sources[1]])
+    numbers = np.array([25, 0, 9, 10, 17, 18, 3, 3])
+    for some in (numbers, numbers[1:3]):  # of all sources, and of one
+        rows = data.rows(some, frames=3)
+        assert rows.dtype == torch.float32
+        np.testing.assert_array_equal(rows, np.broadcast_to(some[:, None, None], (len(some), 3, 3)))
+    assert data.pools == ("word", "speech", "noise")
+    assert data.pool_of(numbers).tolist() == [1, 0, 1, 2, 2, 1, 0, 0]
+    composition = {"noise": 8, "word": 4, "speech": 14}
+    sampler = DynamicClassAwareSampler(data, composition, seed=0, alpha=0.75, epsilon=1e-6)
+    drawn = sampler.draw()
+    assert sorted(drawn[:8]) == list(range(10, 18))
+    assert sorted(drawn[8:12]) == [0, 1, 2, 3]
+    assert sorted(drawn[12:]) == [*range(4, 10), *range(18, 26)]
 
 
 def test_an_empty_pool_is_an_error_that_names_it() -> None:
-    rng = np.random.default_rng(0)
-    assert (
-        len(
-            LossAwareSampler(
-                np.zeros(5, np.int8),
-                {"a": 2, "noise": 0, "neighbour": 0},
-                names=["a", "noise"],
-                rng=rng,
-                alpha=1.0,
-                epsilon=1e-6,
-                loss_cap=None,
-            ).draw()
-        )
-        == 2
-    )
-    with pytest.raises(ConfigError, match="'noise'"):
-        LossAwareSampler(
-            np.zeros(5, np.int8), {"noise": 2}, names=["a", "noise"], rng=rng, alpha=1.0, epsilon=1e-6, loss_cap=None
+    assert len(mixed([0] * 5, {"a": 2, "noise": 0, "neighbour": 0}).draw()) == 2
+    with pytest.raises(ConfigError, match="takes 2 rows of the pool 'noise'"):
+        mixed([0] * 5, {"noise": 2})
+
+
+def test_files_that_are_no_features_are_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "flat.npy", np.zeros((3, 4)))
+    np.save(tmp_path / "objects.npy", np.array([{}]), allow_pickle=True)
+    (tmp_path / "text.npy").write_text("no")
+    for name, message in (
+        ("flat.npy", r"got float64 \[3, 4\]; expected floats \[rows, frames, features\]"),
+        ("objects.npy", r"objects.npy is no .npy file of numbers"),
+        ("text.npy", r"text.npy is no .npy file of numbers"),
+        ("absent.npy", r"no features at .*absent.npy"),
+    ):
+        with pytest.raises(StorageError, match=message):
+            NpyRows(tmp_path / name)
+    np.save(tmp_path / "wide.npy", np.zeros((3, 4, 5)))
+    with pytest.raises(StorageError, match=r"got \[1, 5\] values in a frame"):
+        AdaptiveLossAwareDataset(
+            [Source(features=Blank(2), pools="a"), Source(features=NpyRows(tmp_path / "wide.npy"), pools="a")]
         )
