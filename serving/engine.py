@@ -88,7 +88,12 @@ class Engine:
         return self._capacity.streams
 
     def open(
-        self, selections: Sequence[Selection], *, verifier_only: bool = False, made_by: Sequence[str] = ()
+        self,
+        selections: Sequence[Selection],
+        *,
+        verifier_only: bool = False,
+        made_by: Sequence[str] = (),
+        pre_roll_hops: int = 0,
     ) -> Session:
         """A session for a new stream; without a selection it gets the default model. `close_session` ends it.
 
@@ -96,6 +101,7 @@ class Engine:
             selections: the models.
             verifier_only: whether features will come, and not audio.
             made_by: front ends that make the features, as the protocol writes them; empty: not known.
+            pre_roll_hops: hops at the beginning in which nothing fires.
 
         Raises:
             ConfigError: a threshold is out of range, or a card knows no threshold for a budget.
@@ -124,7 +130,7 @@ class Engine:
         if not self._beating:
             self._beating = True
             self._beat(asyncio.get_running_loop(), time.process_time())
-        session = Session(Seat(lane), judges=judges, models=chosen, generation=generation)
+        session = Session(Seat(lane), judges=judges, models=chosen, generation=generation, pre_roll_hops=pre_roll_hops)
         if self._capture is not None and not verifier_only:
             session.captured = self._capture.watch(session.thresholds)
         return session

@@ -14,6 +14,7 @@ __all__ = [
     "LimitError",
     "OverloadError",
     "ProtocolError",
+    "StoppingError",
     "UnauthenticatedError",
     "UnknownModelError",
     "UnsupportedError",
@@ -57,3 +58,7 @@ class OverloadError(NanoWakewordError):
 
 class IdleError(NanoWakewordError):
     """A client was silent for longer than the server waits."""
+
+
+class StoppingError(NanoWakewordError):
+    """The server stops, and with it every stream."""

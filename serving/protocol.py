@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from nanowakeword.timing import HOP_S, SAMPLE_RATE_HZ
+from nanowakeword.timing import HOP_S, HOP_SAMPLES, SAMPLE_RATE_HZ
 from nanowakeword.v1 import wakeword_pb2 as pb
 from serving.config import MAX_AUDIO_BYTES, MAX_FEATURES_BYTES
 from serving.errors import ProtocolError
@@ -17,16 +17,22 @@ from serving.session import Heard, Session
 
 __all__ = [
     "StreamConfig",
-    "draining_warning",
-    "gap_warning",
     "read_config",
+    "write_detections",
     "write_heard",
     "write_model",
+    "write_models",
     "write_opened",
+    "write_scores",
 ]
 
-_KNOWN_OUTPUTS: Final = frozenset(pb.DetectOutput.values())
-_KNOWN_PIPELINES: Final = frozenset(pb.Pipeline.values())
+_WITH_DETECTIONS: Final = (
+    pb.DETECT_OUTPUT_UNSPECIFIED,
+    pb.DETECT_OUTPUT_DETECTIONS,
+    pb.DETECT_OUTPUT_DETECTIONS_AND_SCORES,
+)
+_WITH_SCORES: Final = (pb.DETECT_OUTPUT_SCORES, pb.DETECT_OUTPUT_DETECTIONS_AND_SCORES)
+_LONGEST_PRE_ROLL_S: Final = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,35 +41,44 @@ class StreamConfig:
 
     Attributes:
         selections: the models; empty: the default one.
-        output: what is to come back.
+        detections: whether detections are to come back.
+        scores: whether scores are.
         verifier_only: whether features will come, and not audio.
         made_by: front ends that make the features; empty: not told.
+        pre_roll_hops: hops at the beginning that nothing is to be said about.
+        encoding: of the audio.
     """
 
     selections: Sequence[Selection]
-    output: pb.DetectOutput
+    detections: bool
+    scores: bool
     verifier_only: bool
     made_by: Sequence[str]
+    pre_roll_hops: int
+    encoding: pb.AudioEncoding
 
 
-def read_config(request: pb.DetectRequest) -> StreamConfig:
-    """Read the first message of a stream.
+def read_config(request: pb.DetectRequest | pb.DetectFileRequest | None) -> StreamConfig:
+    """Read the first message of a stream or of a file; None where there is none.
 
     Raises:
         ProtocolError: it is no configuration, or asks for something that this version does not know.
     """
+    if request is None:
+        raise ProtocolError("the stream ended before it began", expected="config, then audio")
     if request.WhichOneof("payload") != "config":
         raise ProtocolError(
             "the first message of a stream configures it",
             got=payload_name(request),
             expected="config",
-            hint="Send DetectRequest.config, empty for the default model, then audio",
+            hint="Send config, empty for the default model, then audio",
         )
     config = request.config
-    if config.output not in _KNOWN_OUTPUTS:
-        raise ProtocolError("unknown output", got=config.output, expected=", ".join(pb.DetectOutput.keys()))
-    if config.pipeline not in _KNOWN_PIPELINES:
-        raise ProtocolError("unknown pipeline", got=config.pipeline, expected=", ".join(pb.Pipeline.keys()))
+    _check_known("output", config.output, pb.DetectOutput)
+    _check_known("pipeline", config.pipeline, pb.Pipeline)
+    _check_known("encoding", config.encoding, pb.AudioEncoding)
+    if not 0.0 <= config.pre_roll_s <= _LONGEST_PRE_ROLL_S:
+        raise ProtocolError("bad pre_roll_s", got=config.pre_roll_s, expected=f"0 to {_LONGEST_PRE_ROLL_S:g} seconds")
     selections = [
         Selection(
             name=model.name,
@@ -74,43 +89,68 @@ def read_config(request: pb.DetectRequest) -> StreamConfig:
     ]
     return StreamConfig(
         selections=selections,
-        output=config.output,
+        detections=config.output in _WITH_DETECTIONS,
+        scores=config.output in _WITH_SCORES,
         verifier_only=config.pipeline == pb.PIPELINE_VERIFIER_ONLY,
         made_by=tuple(config.front_ends),
+        pre_roll_hops=round(config.pre_roll_s * SAMPLE_RATE_HZ) // HOP_SAMPLES,
+        encoding=config.encoding or pb.AUDIO_ENCODING_PCM_S16LE,
     )
 
 
 def write_heard(
-    heard: Heard, *, output: pb.DetectOutput, warnings: Sequence[pb.StreamWarning] = ()
+    heard: Heard, *, config: StreamConfig, warnings: Sequence[pb.StreamWarning] = ()
 ) -> pb.DetectResponse | None:
     """The answer to what was heard; None where there is nothing to say."""
-    response = pb.DetectResponse(processed_samples=heard.processed_samples, warnings=warnings)
-    if output != pb.DETECT_OUTPUT_SCORES:
-        response.detections.extend(
-            pb.Detection(
-                model=detection.model,
-                phrase=detection.phrase,
-                score=detection.score,
-                start_s=detection.start_s,
-                end_s=detection.end_s,
-            )
-            for detection in heard.detections
+    detections = write_detections(heard, config=config)
+    scores = write_scores(heard, config=config)
+    if not (detections or scores or warnings):
+        return None
+    return pb.DetectResponse(
+        processed_samples=heard.processed_samples, detections=detections, scores=scores, warnings=warnings
+    )
+
+
+def write_detections(heard: Heard, *, config: StreamConfig) -> list[pb.Detection]:
+    """The detections among what was heard, where the client wants them."""
+    if not (config.detections and heard.detections):
+        return []
+    return [
+        pb.Detection(
+            model=detection.model,
+            phrase=detection.phrase,
+            score=detection.score,
+            start_s=detection.start_s,
+            end_s=detection.end_s,
         )
-    if output in (pb.DETECT_OUTPUT_SCORES, pb.DETECT_OUTPUT_DETECTIONS_AND_SCORES):
-        response.scores.extend(
-            pb.ScoreTrack(model=model, start_s=heard.first_hop * HOP_S, values=scores)
-            for model, scores in heard.scores.items()
-            if len(scores)
-        )
-    return response if response.detections or response.scores or response.warnings else None
+        for detection in heard.detections
+    ]
+
+
+def write_scores(heard: Heard, *, config: StreamConfig) -> list[pb.ScoreTrack]:
+    """The scores among what was heard, without those of the pre-roll, where the client wants them."""
+    if not config.scores:
+        return []
+    first = max(heard.first_hop, config.pre_roll_hops)
+    return [
+        pb.ScoreTrack(model=model, start_s=first * HOP_S, values=scores[first - heard.first_hop :])
+        for model, scores in heard.scores.items()
+        if len(scores) > first - heard.first_hop
+    ]
 
 
 def write_opened(session: Session) -> pb.DetectResponse:
     """The first answer on a stream: what runs, and where it fires."""
-    models = [pb.OpenedModel(name=name, threshold=threshold) for name, threshold in session.thresholds.items()]
     return pb.DetectResponse(
-        opened=pb.StreamOpened(models=models, max_audio_bytes=MAX_AUDIO_BYTES, max_features_bytes=MAX_FEATURES_BYTES)
+        opened=pb.StreamOpened(
+            models=write_models(session), max_audio_bytes=MAX_AUDIO_BYTES, max_features_bytes=MAX_FEATURES_BYTES
+        )
     )
+
+
+def write_models(session: Session) -> list[pb.OpenedModel]:
+    """The models of a stream, and where they fire."""
+    return [pb.OpenedModel(name=name, threshold=threshold) for name, threshold in session.thresholds.items()]
 
 
 def write_model(model: ServedModel, *, is_default: bool) -> pb.ModelInfo:
@@ -144,16 +184,6 @@ def write_model(model: ServedModel, *, is_default: bool) -> pb.ModelInfo:
     )
 
 
-def gap_warning(missing: int, *, at_s: float) -> pb.StreamWarning:
-    """Warning that ``missing`` messages were left out at ``at_s`` seconds."""
-    return pb.StreamWarning(
-        kind=pb.WARNING_KIND_GAP,
-        text=f"{missing} messages are missing; what came on both sides was joined",
-        at_s=at_s,
-        missing_messages=missing,
-    )
-
-
-def draining_warning(*, at_s: float) -> pb.StreamWarning:
-    """Warning that the server is about to stop."""
-    return pb.StreamWarning(kind=pb.WARNING_KIND_DRAINING, text="the server is about to stop; connect again", at_s=at_s)
+def _check_known(what: str, value: int, enum: Any) -> None:
+    if value not in enum.values():
+        raise ProtocolError(f"unknown {what}", got=value, expected=", ".join(enum.keys()))

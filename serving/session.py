@@ -45,6 +45,7 @@ class Session:
         judges: by model name, in the order asked for, at least one.
         models: by name, what is served under this name, as far as the stream knows.
         generation: of the library when it was opened.
+        pre_roll_hops: hops at the beginning in which nothing fires.
 
     Attributes:
         feature_shape: rows in a hop of features, and their width; None: the stream is of audio.
@@ -60,6 +61,7 @@ class Session:
         judges: Mapping[str, ScoreJudge],
         models: dict[str, ServedModel],
         generation: int,
+        pre_roll_hops: int = 0,
     ) -> None:
         self.seat = seat
         self.models = models
@@ -68,6 +70,7 @@ class Session:
         self.generation = generation
         self.replaced: list[str] = []
         self.is_open = True
+        self._pre_roll_hops = pre_roll_hops
         self._judges = judges
         self._clock = next(iter(judges.values()))  # all models have had the same audio
         self._buffer = HopBuffer()
@@ -108,9 +111,17 @@ class Session:
                 clock.processed_samples // HOP_SAMPLES,
                 clock.processed_samples,
             )
+        deaf = self._pre_roll_hops - clock.processed_samples // HOP_SAMPLES
         detections: list[Detection] = []
         for name, judge in self._judges.items():
-            detections += judge.judge(scores[name])
+            detections += judge.judge(scores[name] if deaf <= 0 else _without_first(scores[name], deaf))
         if len(detections) > 1:
             detections.sort(key=lambda one: one.end_s)
         return Heard(detections, scores, clock.first_hop, clock.processed_samples)
+
+
+def _without_first(scores: Floats, hops: int) -> Floats:
+    """Scores of which the first ones fire nothing; nor do they silence what follows, as a hidden detection would."""
+    muted = scores.copy()
+    muted[:hops] = 0.0
+    return muted

@@ -77,7 +77,7 @@ def test_channels_are_averaged(tmp_path: Path) -> None:
 def test_other_rates_are_resampled_over_block_borders(
     tmp_path: Path, rate: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nanowakeword.audio._BLOCK_S", 1)
+    monkeypatch.setattr("nanowakeword.audio._BLOCK_VALUES", rate)
     t = np.arange(3 * rate) / rate
     soundfile.write(tmp_path / "a.wav", 0.25 * np.sin(2 * np.pi * 1_000 * t), rate, subtype="PCM_16")
     samples = read_audio(tmp_path / "a.wav")

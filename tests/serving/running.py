@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Self
 
 import grpc
@@ -17,6 +17,9 @@ from nanowakeword.v1 import wakeword_pb2 as pb
 from nanowakeword.v1.wakeword_pb2_grpc import WakeWordServiceStub
 from serving.config import ServerConfig
 from serving.engine import Engine
+from serving.guard import Guard
+from serving.ledger import Ledger, ledger_file
+from serving.metrics import Metrics
 from serving.server import Server
 
 TIMEOUT_S = 10.0
@@ -51,22 +54,31 @@ class RunningServer:
     def __init__(self, loop: LoopThread, **settings: Any) -> None:
         self._loop = loop
         self.config = ServerConfig(**{"port": 0, **settings})
-        self.engine = Engine.load(self.config)
+        self.metrics = Metrics()
+        self._stack = ExitStack()
+        self.engine = self._stack.enter_context(Engine.load(self.config, metrics=self.metrics))
+        ledger = self._stack.enter_context(Ledger(self._stack.enter_context(ledger_file()), worker=0))
+        self.guard = Guard(self.config, ledger=ledger, metrics=self.metrics)
+        self._stack.callback(self.guard.close)
 
     def __enter__(self) -> Self:
         async def build() -> tuple[Server, int]:
-            server = Server(self.config, engine=self.engine)
+            server = Server(self.config, engine=self.engine, guard=self.guard, metrics=self.metrics)
             return server, await server.start()
 
         self.server: Server
         self.port: int
-        self.server, self.port = self._loop.run(build())
+        try:
+            self.server, self.port = self._loop.run(build())
+        except BaseException:
+            self._stack.close()
+            raise
         self.address = f"127.0.0.1:{self.port}"
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop(drain_s=0.0).result(TIMEOUT_S)
-        self.engine.close()
+        self._stack.close()
 
     @property
     def open_streams(self) -> int:
