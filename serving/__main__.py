@@ -2,106 +2,94 @@
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-import logging
+import functools
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
 
-from nanowakeword.errors import ConfigError, DependencyError, NanoWakewordError
-from serving.config import DEFAULT_HOST, DEFAULT_PORT, ServerConfig
+from nanowakeword.errors import NanoWakewordError
+from serving.config import ServerConfig
+from serving.ledger import Ledger, ledger_file
+from serving.logs import set_up_logs
+from serving.process import run_process, run_worker
+from serving.settings import API_KEY_VARIABLE, parse
 
-
-class _Parser(argparse.ArgumentParser):
-    """A parser whose complaints are one line, like all others of this program."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(message, hint="python -m serving --help lists the options")
-
-
-def parse(arguments: Sequence[str] | None = None) -> ServerConfig:
-    """Settings from command-line arguments.
-
-    Raises:
-        ConfigError: an argument is unknown or wrong.
-    """
-    parser = _Parser(prog="python -m serving", description="Listen to streams of audio for wake words, over gRPC.")
-    parser.add_argument(
-        "--model",
-        action="append",
-        type=Path,
-        metavar="M.onnx",
-        help="model to serve, or its head file; repeat for more, first is default",
-    )
-    parser.add_argument(
-        "--pipeline",
-        choices=("full", "verifier_only"),
-        help="take audio only, or features only (both, for models with NAME_head.onnx beside NAME.onnx)",
-    )
-    parser.add_argument("--host", default=DEFAULT_HOST, help="loopback address to listen on (%(default)s)")
-    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="port; 0 takes a free one (%(default)s)")
-    parser.add_argument("--threshold", type=float, help="score at which models fire (each model's own)")
-    parser.add_argument("--threads", type=int, default=ServerConfig.threads, help="inference threads (%(default)s)")
-    parser.add_argument(
-        "--drain-s",
-        type=float,
-        default=ServerConfig.drain_s,
-        help="seconds open streams may go on at the end (%(default)g)",
-    )
-    values = parser.parse_args(arguments)
-    return ServerConfig(
-        models=tuple(values.model or ()),
-        pipeline=values.pipeline,
-        host=values.host,
-        port=values.port,
-        threshold=values.threshold,
-        threads=values.threads,
-        drain_s=values.drain_s,
-    )
-
-
-async def serve(config: ServerConfig) -> None:
-    """Load the models, listen, say so in one line, and run until a signal ends it.
-
-    Raises:
-        ConfigError: the port is taken, or two models have one name.
-        DependencyError: the extra ``serve`` is not installed.
-        ModelError: a file is missing, damaged, or not a model.
-    """
-    try:
-        from serving.engine import Engine
-        from serving.server import Server
-    except ImportError as error:
-        raise DependencyError(
-            "cannot serve", got=error, hint='Install what is missing: pip install "nanowakeword[serve]"'
-        ) from error
-
-    with Engine.load(config) as engine:
-        server = Server(config, engine=engine)
-        address = replace(config, port=await server.start()).address
-        models = ", ".join(f"{model.name} (fires at {model.threshold:g})" for model in engine.models)
-        print(f"listening on {address}: {models}", flush=True)
-        await server.run_until_signal()
+_API_KEY_FLAG = "--api-key"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the server; the exit status."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     # gRPC's C core writes lines of its own about what we report better.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
-        asyncio.run(serve(parse(arguments)))
+        config = parse(sys.argv[1:] if arguments is None else arguments)
+        # Children and whatever they start need no keys.
+        os.environ.pop(API_KEY_VARIABLE, None)
+        set_up_logs(log_format=config.log_format, level=config.log_level)
+        with ledger_file() as path:
+            if config.workers == 1:
+                run_process(config, ledger_path=path, worker=0, ready=_say)
+                return 0
+            return _run_workers(config, path)
     except NanoWakewordError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130  # before the server listened; later, a signal drains it
-    return 0
+
+
+def _run_workers(config: ServerConfig, ledger_path: Path) -> int:
+    """Run several processes; the exit status."""
+    from serving.addresses import split_uri
+    from serving.metrics_page import MetricsPage, metrics_of_workers
+    from serving.workers import reserve_port, run_workers
+
+    with ExitStack() as stack:
+        config = replace(config, port=stack.enter_context(reserve_port(config.host, config.port)))
+        if config.wyoming is not None:
+            host, port = split_uri(config.wyoming, what="wyoming")
+            shown = f"[{host}]" if ":" in host else host
+            port = stack.enter_context(reserve_port(host, port))
+            config = replace(config, wyoming=f"tcp://{shown}:{port}")
+        if config.metrics is not None:
+            stack.enter_context(MetricsPage(config.metrics, stack.enter_context(metrics_of_workers())))
+        return run_workers(
+            functools.partial(run_worker, config, ledger_path),
+            count=config.workers,
+            on_ready=lambda: _say(f"listening on {config.address} with {config.workers} workers"),
+            on_exit=functools.partial(Ledger.forget, ledger_path),
+        )
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _hide_api_keys() -> None:
+    """Become a program with the same arguments less the API keys, which the environment hands over.
+
+    Every user of the machine may read the arguments of a program, and only this one its environment.
+    """
+    arguments, kept, keys = iter(sys.orig_argv[1:]), [], []
+    for argument in arguments:
+        name, assigned, value = argument.partition("=")
+        if name == _API_KEY_FLAG:
+            keys.append(value if assigned else next(arguments, ""))
+        else:
+            kept.append(argument)
+    if keys:
+        print(
+            f"warning: {_API_KEY_FLAG} was readable by all users of this machine for a moment, and may be kept in the "
+            f"history of a shell; use --api-key-file, or {API_KEY_VARIABLE}",
+            file=sys.stderr,
+            flush=True,
+        )
+        os.execve(sys.executable, [sys.executable, *kept], {**os.environ, API_KEY_VARIABLE: ",".join(keys)})  # noqa: S606
 
 
 if __name__ == "__main__":
+    _hide_api_keys()
     sys.exit(main())

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from serving.caller import Caller
 from serving.config import ServerConfig
-from serving.errors import ForbiddenError, ProtocolError, UnsupportedError
+from serving.errors import ForbiddenError, OverloadError, ProtocolError, UnsupportedError
 from serving.key_ring import KeyRing
 from serving.ledger import Ledger
 from serving.private import read_private
@@ -96,6 +96,7 @@ class Credentials:
         """End a token that the caller holds or asked for; its id.
 
         Raises:
+            OverloadError: so many were revoked that this one cannot be remembered.
             ProtocolError: there is no such token, or it is of others and only its id is known.
             UnsupportedError: this server issues none.
         """
@@ -112,8 +113,10 @@ class Credentials:
         if token_id is None or expires_at_s is None:
             raise ProtocolError("no token of this caller", expected="a token, or the id of one that it asked for")
         left_s = expires_at_s - time.time()
-        if left_s > -_CLOCK_SLACK_S:
-            self._revoked.mark(token_id, for_s=left_s + _CLOCK_SLACK_S)
+        for_s = left_s + _CLOCK_SLACK_S
+        # To forget another one would let it in again.
+        if for_s > 0 and not self._revoked.mark(token_id, for_s=for_s, evict=False):
+            raise OverloadError("so many tokens were revoked that this one cannot be remembered")
         return token_id
 
     def _by_token(self, tokens: Tokens, header: str, *, address: str) -> Caller | None:

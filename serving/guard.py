@@ -68,19 +68,27 @@ class Guard:
             UnauthenticatedError: credentials are missing, wrong or expired.
         """
         metadata = context.invocation_metadata() or ()
-        address = self._enter(context, metadata, method=method)
+        address = self._enter(context.peer(), metadata, method=method)
         caller = self._credentials.identify(context, metadata=metadata, address=address)
         if caller is None:
             self._refuse("credentials", method=method, address=address)
             self._offend(address)
             raise UnauthenticatedError
-        limit, window_s = self._config.rate_limit, self._config.rate_window
-        if limit is not None and not self._spend(caller, "calls", cost_s=window_s / limit):
-            self._refuse("rate", method=method, address=address, identity=caller.identity)
-            self._offend(address)
-            raise LimitError("too many calls", expected=f"at most {limit} in {window_s:g} s")
-        self._audit.record("admitted", method=method, **_facts(caller))
-        return caller
+        return self._count(caller, method=method)
+
+    def admit_peer(self, *, peer: str, method: str) -> Caller:
+        """Who calls in a protocol that knows no credentials.
+
+        Args:
+            peer: the other end of the connection, as gRPC writes it: ``ipv4:192.0.2.1:5000``.
+            method: for the audit log.
+
+        Raises:
+            ForbiddenError: the address may not call, or is banned.
+            LimitError: too many calls.
+        """
+        address = self._enter(peer, (), method=method)
+        return self._count(Caller(identity="anonymous", kind="open", address=address), method=method)
 
     def admit_probe(self, *, context: Any, method: str) -> None:
         """Let a call through that only asks whether the server is well.
@@ -92,7 +100,7 @@ class Guard:
             LimitError: too many calls.
             UnauthenticatedError: credentials are missing, wrong or expired.
         """
-        address = self._enter(context, context.invocation_metadata() or (), method=method)
+        address = self._enter(context.peer(), context.invocation_metadata() or (), method=method)
         if not self._config.open_health and not ipaddress.ip_address(address).is_loopback:
             self.admit(context=context, method=method)
 
@@ -158,9 +166,8 @@ class Guard:
         """Close the audit log."""
         self._audit.close()
 
-    def _enter(self, context: Any, metadata: Any, *, method: str) -> str:
+    def _enter(self, peer: str, metadata: Any, *, method: str) -> str:
         """The address of a caller that is neither kept out nor banned."""
-        peer = context.peer()
         try:
             found = self._addresses.find(peer, forwarded=[value for name, value in metadata if name == _FORWARDED])
         except ForbiddenError:
@@ -174,6 +181,16 @@ class Guard:
             self._refuse("ban", method=method, address=address)
             raise ForbiddenError(_KEPT_OUT)
         return address
+
+    def _count(self, caller: Caller, *, method: str) -> Caller:
+        """Charge a caller for a call."""
+        limit, window_s = self._config.rate_limit, self._config.rate_window
+        if limit is not None and not self._spend(caller, "calls", cost_s=window_s / limit):
+            self._refuse("rate", method=method, **_facts(caller))
+            self._offend(caller.address)
+            raise LimitError("too many calls", expected=f"at most {limit} in {window_s:g} s")
+        self._audit.record("admitted", method=method, **_facts(caller))
+        return caller
 
     def _spend(self, caller: Caller, what: str, *, cost_s: float) -> bool:
         """Charge a caller's identity and its address; whether both can afford it."""
