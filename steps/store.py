@@ -29,7 +29,7 @@ Array = npt.NDArray[Any]
 # A few thousand rows where rows are small; less where a chunk would be a burden to copy or to check.
 _CHUNK_ROWS: Final = 4096
 _CHUNK_BYTES: Final = 64 * 2**20
-# With fewer rows wanted of each chunk than this, they are copied one by one sooner than chunk by chunk.
+# With fewer rows wanted of each chunk than this, their bytes are strung together sooner than copied chunk by chunk.
 _ROWS_PER_CHUNK: Final = 8
 _CHECKSUMS: Final = "crc32"
 _MAKE_AGAIN: Final = "Delete it and run the stage that makes it again"
@@ -238,6 +238,7 @@ class RowArray:
             _open_chunk(_chunk_path(folder, i, n_axes=len(self.shape)), shape=chunk_shape, dtype=self.dtype, crc=crc)
             for i, crc in enumerate(checksums)
         ]
+        self._bytes = [chunk.reshape(-1).view(np.uint8).data for chunk in self._chunks]
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -257,12 +258,13 @@ class RowArray:
         wanted = np.asarray(indices, dtype=np.int64)
         if len(wanted) and not 0 <= wanted.min() <= wanted.max() < len(self):
             raise IndexError(f"rows {wanted.min()} to {wanted.max()} asked for, of {len(self)}")
-        out = np.empty((len(wanted), *self.shape[1:]), dtype=self.dtype)
         chunk_of, row_of = np.divmod(wanted, self._chunk_rows)
-        if len(wanted) < _ROWS_PER_CHUNK * len(self._chunks):
-            for place, (chunk, row) in enumerate(zip(chunk_of.tolist(), row_of.tolist(), strict=True)):
-                out[place] = self._chunks[chunk][row]
-            return out
+        if 0 < len(wanted) < _ROWS_PER_CHUNK * len(self._chunks):
+            size = self.dtype.itemsize * math.prod(self.shape[1:])
+            starts = zip(chunk_of.tolist(), (row_of * size).tolist(), strict=True)
+            joined = bytearray().join([self._bytes[chunk][start : start + size] for chunk, start in starts])
+            return np.frombuffer(joined, self.dtype).reshape(len(wanted), *self.shape[1:])
+        out = np.empty((len(wanted), *self.shape[1:]), dtype=self.dtype)
         for chunk in np.unique(chunk_of):
             where = np.flatnonzero(chunk_of == chunk)
             out[where] = self._chunks[chunk][row_of[where]]
