@@ -67,7 +67,7 @@ class Credentials:
             return self._by_token(self._tokens, shown["authorization"][0], address=address)
         if self._has_keys:
             key = self._keys.find(shown["x-api-key"][0]) if shown["x-api-key"] else None
-            return key and Caller(identity=key.name, kind="key", address=address, key_id=key.id)
+            return None if key is None else Caller(identity=key.name, kind="key", address=address, key_id=key.id)
         return _by_certificate(context, address=address)
 
     def hold(self, caller: Caller) -> bool:

@@ -189,7 +189,8 @@ class Guard:
             self._refuse("rate", method=method, **_facts(caller))
             self._offend(caller.address)
             raise LimitError("too many calls", expected=f"at most {limit} in {window_s:g} s")
-        self._audit.record("admitted", method=method, **_facts(caller))
+        if caller.kind != "open":
+            self._audit.record("admitted", method=method, **_facts(caller))
         return caller
 
     def _spend(self, caller: Caller, what: str, *, cost_s: float) -> bool:

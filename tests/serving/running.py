@@ -21,6 +21,7 @@ from serving.guard import Guard
 from serving.ledger import Ledger, ledger_file
 from serving.metrics import Metrics
 from serving.server import Server
+from serving.transport import Patience
 
 TIMEOUT_S = 10.0
 
@@ -51,8 +52,9 @@ class LoopThread:
 class RunningServer:
     """A server on a free port."""
 
-    def __init__(self, loop: LoopThread, **settings: Any) -> None:
+    def __init__(self, loop: LoopThread, *, patience: Patience = Patience(), **settings: Any) -> None:  # noqa: B008
         self._loop = loop
+        self._patience = patience
         self.config = ServerConfig(**{"port": 0, **settings})
         self.metrics = Metrics()
         self._stack = ExitStack()
@@ -63,7 +65,9 @@ class RunningServer:
 
     def __enter__(self) -> Self:
         async def build() -> tuple[Server, int]:
-            server = Server(self.config, engine=self.engine, guard=self.guard, metrics=self.metrics)
+            server = Server(
+                self.config, engine=self.engine, guard=self.guard, metrics=self.metrics, patience=self._patience
+            )
             return server, await server.start()
 
         self.server: Server
