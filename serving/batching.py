@@ -1,8 +1,8 @@
 """Judges the audio of many streams on threads of its own: what waits together runs together.
 
-A stream never waits for company: a thread that is free takes whatever short pieces wait at that moment, up to the
-largest batch, and so batches grow with the load and only with it. Long pieces, such as parts of a file, are judged turn
-by turn and give way.
+A stream alone never waits for company. A thread that is free takes whatever short pieces wait at that moment, up to the
+largest batch, unless a batch has begun a moment ago: so batches grow with the load and only with it. Long pieces, such
+as parts of a file, are judged turn by turn and give way.
 """
 
 from __future__ import annotations
@@ -23,6 +23,10 @@ from serving.seat import Scores, Seat
 __all__ = ["BatchMetrics", "Batcher", "Load"]
 
 _LOG: Final = logging.getLogger(__name__)
+# Batches of short pieces that are not full begin so far apart: under load they are larger, and cost less per stream,
+# than if each took the two or three pieces that came during the one before. (A gate's hop takes 55 us alone and 20 in
+# a batch; waking a thread takes another 30.)
+_PACE_S: Final = 0.004
 
 Outcome = Scores | Exception
 
@@ -64,6 +68,7 @@ class Batcher:
         self._short: dict[Lane, deque[Seat]] = {}  # no lane without a seat that waits
         self._long: deque[Seat] = deque()
         self._idle = 0
+        self._next_s = 0.0
         self._closed = False
         self._changed = threading.Condition(threading.Lock())
         self._load = Load()
@@ -130,11 +135,16 @@ class Batcher:
         """Wait for something to do, and take what is due first with all that can run with it; empty: the end."""
         with self._changed:
             while not self._closed:
+                now_s = time.monotonic()
                 lane = min(self._short, key=lambda lane: self._short[lane][0].due_s, default=None)
                 if self._long and (lane is None or self._long[0].due_s < self._short[lane][0].due_s):
                     return [self._long.popleft()]
                 if lane is not None:
                     waiting = self._short[lane]
+                    if len(waiting) < self._max_batch and now_s < self._next_s:
+                        self._changed.wait(self._next_s - now_s)
+                        continue
+                    self._next_s = now_s + _PACE_S
                     if len(waiting) > self._max_batch:
                         return [waiting.popleft() for _ in range(self._max_batch)]
                     return list(self._short.pop(lane))

@@ -16,14 +16,13 @@ from onnx import numpy_helper
 from nanowakeword.arrays import Floats, Samples
 from nanowakeword.errors import ConfigError, ModelError
 from nanowakeword.graph import Graph
-from nanowakeword.heads import Heads
 from nanowakeword.stream import DetectionStream
 from nanowakeword.v1 import wakeword_pb2 as pb
 from serving.config import MAX_FEATURES_BYTES
 from serving.errors import ProtocolError
+from serving.lane import Lane
 from serving.models import load_model
 from serving.readers import FeatureReader
-from serving.verifier import VerifierStream
 from tests.serving.running import RunningServer, audio, pieces, wait_for
 from tests.tiny_model import tiny_card, tiny_head_proto, write_tiny_head, write_tiny_model
 
@@ -151,10 +150,11 @@ def test_values_that_overflow_the_heads_are_refused(tmp_path: Path) -> None:
     window.CopyFrom(numpy_helper.from_array(np.full((1, 1, 4), 1e30, np.float32), "window"))
     path = tmp_path / "beep_head.onnx"
     path.write_bytes(proto.SerializeToString())
-    heads = Heads.load(path)
-    stream = VerifierStream(heads, card=heads.card, threshold=0.5)
+    lane = Lane([load_model(path, threshold=None, pipeline=None)], takes_features=True)
+    slot = lane.slots.take()
     with pytest.raises(ProtocolError, match=re.escape("features that no audio gives; got values of up to 3e+38")):
-        stream.feed(np.array([[3e38, 0.0], [-3e38, 0.0]], np.float32))
+        lane.run([np.array([[3e38, 0.0], [-3e38, 0.0]], np.float32)], [slot])
+    assert not lane.slots.gather([slot])[0].any(), "the stream has not changed"
 
 
 def test_a_gap_is_seen(server: RunningServer) -> None:
