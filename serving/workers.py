@@ -68,9 +68,7 @@ def reserve_port(host: str, port: int) -> Iterator[int]:
         ) from None
 
 
-def run_workers(
-    work: Work, *, count: int, on_ready: Callable[[], object], on_exit: Callable[[int], object] = lambda _: None
-) -> int:
+def run_workers(work: Work, *, count: int, on_ready: Callable[[], object], on_exit: Callable[[int], object]) -> int:
     """Run workers until SIGTERM or SIGINT, which they get as SIGTERM, each time that it comes.
 
     A worker that dies is started again, after a pause that grows while it keeps dying. One that dies before all of them

@@ -13,10 +13,9 @@ from typing import Any, Self
 
 import grpc
 
-from nanowakeword.graph import Graph
 from nanowakeword.v1 import wakeword_pb2 as pb
 from nanowakeword.v1.wakeword_pb2_grpc import WakeWordServiceServicer, add_WakeWordServiceServicer_to_server
-from serving.models import ServedModel
+from serving.models import load_model
 from serving.protocol import write_model
 
 REPOSITORY = Path(__file__).parents[2]
@@ -76,8 +75,7 @@ def peer(
         def ListModels(self, request: pb.ListModelsRequest, context: Any) -> pb.ListModelsResponse:  # noqa: ARG002, N802
             assert model is not None
             self._note(context)
-            graph = Graph.load(model)
-            served = ServedModel(card=graph.card, threshold=graph.card.threshold, graph=graph, heads=None)
+            served = load_model(model, threshold=None, pipeline="full")
             return pb.ListModelsResponse(models=[write_model(served, is_default=True)])
 
         def _note(self, context: Any) -> None:
