@@ -207,7 +207,10 @@ class _Flac:
         codec = av.CodecContext.create("flac", "r")
         codec.extradata = streaminfo
         codec.options = {"err_detect": "crccheck+explode"}
-        codec.open()
+        try:
+            codec.open()
+        except (av.error.FFmpegError, ValueError):
+            raise CodecError("FLAC without its header", expected="a STREAMINFO block that holds, RFC 9639") from None
         return codec
 
 

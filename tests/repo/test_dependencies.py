@@ -21,7 +21,7 @@ ALLOWED = {
     "models": {"train"},
     "steps": {"train"},
     "flows": {"train"},
-    "serving": {"serve"},
+    "serving": {"serve", "codecs"},
     "protos": {"dev"},
     "tests": {"dev"},
     "benchmarks": {"dev"},
