@@ -1,0 +1,146 @@
+"""What workers agree on: debts, bans, counts, over processes that come and go."""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from serving.counts import Counts
+from serving.ledger import Ledger, ledger_file
+from serving.marks import Marks
+
+WINDOW_S = 1_000.0
+
+
+@pytest.fixture
+def path() -> Iterator[Path]:
+    with ledger_file() as path:
+        yield path
+
+
+@pytest.fixture
+def ledger(path: Path) -> Iterator[Ledger]:
+    with Ledger(path) as ledger:
+        yield ledger
+
+
+def test_nobody_else_can_enter_and_nothing_is_left(tmp_path: Path) -> None:
+    with ledger_file() as path:
+        assert path.parent.stat().st_mode & 0o777 == 0o700
+        with Ledger(path) as ledger:
+            secret = ledger.secret
+        assert len(secret) == 32
+    assert not path.parent.exists()
+    with ledger_file() as other, Ledger(other) as ledger:
+        assert ledger.secret != secret
+
+
+def test_a_window_can_be_used_at_once_and_then_comes_back(ledger: Ledger) -> None:
+    marks = ledger.identities
+    spent = [marks.spend("a", cost_s=WINDOW_S / 5, most_s=WINDOW_S) for _ in range(7)]
+    assert spent == [True] * 5 + [False] * 2
+    assert marks.spend("b", cost_s=WINDOW_S, most_s=WINDOW_S), "others pay for themselves"
+    assert not marks.spend("c", cost_s=WINDOW_S * 1.01, most_s=WINDOW_S), "nor at once what is above the limit"
+    quick = [marks.spend("d", cost_s=0.05, most_s=0.1) for _ in range(3)]
+    assert quick[:2] == [True, True]
+    time.sleep(0.11)
+    assert marks.spend("d", cost_s=0.05, most_s=0.1)
+
+
+def test_marks_end_and_never_get_shorter(ledger: Ledger) -> None:
+    marks = ledger.addresses
+    assert marks.left_s("a") == 0.0
+    marks.mark("a", for_s=100.0)
+    marks.mark("a", for_s=1.0)
+    assert 99.0 < marks.left_s("a") <= 100.0
+    marks.mark("b", for_s=0.05)
+    time.sleep(0.06)
+    assert marks.left_s("b") == 0.0
+    marks.clear("a")
+    assert marks.left_s("a") == 0.0
+    assert ledger.revoked.left_s("a") == 0.0, "tables are apart"
+
+
+def test_a_full_table_forgets_what_ends_first_or_refuses(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.marks._BUCKETS", 1)
+    for number in range(8):
+        assert ledger.revoked.mark(f"token {number}", for_s=100.0 + number, evict=False)
+    assert not ledger.revoked.mark("one more", for_s=1_000.0, evict=False)
+    assert all(ledger.revoked.left_s(f"token {number}") for number in range(8))
+    assert ledger.revoked.mark("token 3", for_s=500.0, evict=False), "a known one needs no room"
+    assert ledger.revoked.mark("one more", for_s=1_000.0)
+    assert ledger.revoked.left_s("token 0") == 0.0
+    assert ledger.revoked.left_s("one more") > 0.0
+
+
+def test_streams_are_counted_over_workers(path: Path) -> None:
+    with Ledger(path, worker=0) as first, Ledger(path, worker=1) as second:
+        entered = [one.streams.enter("a", most=3) for one in (first, second, first, second, first)]
+        assert entered == [True, True, True, False, False]
+        assert first.streams.total("a") == second.streams.total("a") == 3
+        first.streams.leave("a")
+        assert second.streams.enter("a", most=3)
+        second.close()
+        assert first.streams.total("a") == 1, "a worker that ends leaves nothing"
+        first.streams.leave("a")
+        first.streams.leave("a")
+        assert first.streams.total("a") == 0
+
+
+def test_a_full_table_of_counts_refuses(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.counts._BUCKETS", 1)
+    assert [ledger.streams.enter(f"caller {number}", most=None) for number in range(9)] == [True] * 8 + [False]
+    ledger.streams.leave("caller 5")
+    assert ledger.streams.enter("another", most=None)
+
+
+def test_what_a_dead_worker_had_open_is_cleared(path: Path) -> None:
+    with Ledger(path, worker=0) as ledger:
+        child = multiprocessing.get_context("spawn").Process(target=hold, args=(path,))
+        child.start()
+        while ledger.streams.total("a") < 2:
+            time.sleep(0.01)
+            assert child.is_alive()
+        assert child.pid is not None
+        os.kill(child.pid, signal.SIGKILL)
+        child.join(10)
+        assert ledger.streams.enter("a", most=None)
+        assert ledger.streams.total("a") == 3
+        Ledger.forget(path, child.pid)
+        assert ledger.streams.total("a") == 1
+
+
+def hold(path: Path) -> None:
+    ledger = Ledger(path, worker=5)
+    ledger.streams.enter("a", most=None)
+    ledger.streams.enter("a", most=None)
+    time.sleep(60)
+
+
+def test_processes_do_not_lose_what_they_write_at_the_same_time(path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    with Ledger(path, worker=0) as ledger, context.Pool(3) as pool:
+        allowed = pool.starmap(spend_many, [(path, worker) for worker in (1, 2, 3)])
+        assert sum(allowed) == 500
+        assert ledger.identities.left_s("a") > WINDOW_S / 2
+
+
+def spend_many(path: Path, worker: int) -> int:
+    with Ledger(path, worker=worker) as ledger:
+        return sum(ledger.identities.spend("a", cost_s=WINDOW_S / 500, most_s=WINDOW_S) for _ in range(400))
+
+
+def test_the_parts_do_not_overlap() -> None:
+    assert Marks.SIZE % 8 == 0
+    assert Counts.SIZE % 8 == 0
+    with ledger_file() as path, Ledger(path) as ledger:
+        starts = [ledger.addresses._start, ledger.identities._start, ledger.revoked._start, ledger.streams._start]
+        assert [b - a for a, b in itertools.pairwise(starts)] == [Marks.SIZE] * 3
+        assert path.stat().st_size >= starts[-1] + Counts.SIZE
