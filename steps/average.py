@@ -19,10 +19,11 @@ from torch import Tensor, nn
 
 from models.detector import Detector, DetectorConfig
 from models.streaming import Head
+from steps.checkpoints import checkpoint_paths
 from steps.stage import Context
 from steps.store import RowReader
 from steps.training import dataset, used_rows
-from steps.validation import Validation, rate, score_rows, validate
+from steps.validation import Validation, common_hops, fuse, rate, stream, validate
 
 __all__ = ["calibrate", "choose_weights", "run"]
 
@@ -49,7 +50,8 @@ def run(context: Context) -> None:
     )
     used = used_rows(train, settings.train.batch_composition)
     choices: dict[str, Any] = {}
-    logits = []
+    streams = []
+    budget, hops = settings.train.validation_fa_per_hour, common_hops(settings.features.frontends)
     for frontend, module in zip(settings.features.frontends, detector.heads, strict=True):
         head = cast(Head, module)
         checkpoints = context.input("train") / frontend
@@ -61,13 +63,14 @@ def run(context: Context) -> None:
             validation=validation,
             frontend=frontend,
             last=settings.average.last,
+            fa_per_hour=budget,
         )
-        logits.append(score_rows(head, validation, frontend=frontend))
-        context.progress.update(len(logits), len(settings.features.frontends), unit="heads")
-    fused = np.mean(logits, axis=0)
+        streams.append(stream(head, validation, frontend=frontend, hops=hops))
+        context.progress.update(len(streams), len(settings.features.frontends), unit="heads")
+    fused = fuse(streams)
     labels = validation["label"].all()
-    detector.calibration = torch.tensor(calibrate(fused, labels))
-    choices["fused"] = rate(fused, labels).to_json()
+    detector.calibration = torch.tensor(calibrate(fused.windows, labels))
+    choices["fused"] = rate(fused, labels, fa_per_hour=budget).to_json()
     torch.save(detector.save_state(), context.out / "detector.pt")
     (context.out / "choice.json").write_text(json.dumps(choices, indent=2) + "\n", encoding="utf-8")
 
@@ -81,6 +84,7 @@ def choose_weights(
     validation: RowReader,
     frontend: str,
     last: int,
+    fa_per_hour: float,
 ) -> dict[str, Any]:
     """Load the best candidate into a head.
 
@@ -92,12 +96,13 @@ def choose_weights(
         validation: rows to choose by.
         frontend: the features to use.
         last: checkpoints that the average takes.
+        fa_per_hour: budget of false accepts that the candidates are compared at.
 
     Returns:
         ``chosen`` and the validation of each candidate.
     """
     network = cast(nn.Module, head)
-    saved = {path.stem: torch.load(path, weights_only=True) for path in sorted(checkpoints.glob("step_*.pt"))}
+    saved = {path.stem: torch.load(path, weights_only=True) for path in checkpoint_paths(checkpoints)}
     newest = list(saved)[-last:]
     candidates: dict[str, Weights] = {f"single {name}": saved[name]["network"] for name in newest}
     candidates["moving average"] = saved[newest[-1]]["ema"]
@@ -108,9 +113,9 @@ def choose_weights(
     results: dict[str, Validation] = {}
     for name, weights in candidates.items():
         network.load_state_dict(weights)
-        results[name] = validate(head, validation, frontend=frontend)
+        results[name] = validate(head, validation, frontend=frontend, fa_per_hour=fa_per_hour)
     # Validation of synthetic voices is nearly solved: among equals the averages, which come last, are the safer choice.
-    chosen = min(reversed(results), key=lambda name: (results[name].miss_rate, round(results[name].loss, 3)))
+    chosen = min(reversed(results), key=lambda name: results[name].rank)
     network.load_state_dict(candidates[chosen])
     return {"chosen": chosen, "candidates": {name: result.to_json() for name, result in results.items()}}
 

@@ -18,11 +18,12 @@ from torch import Tensor
 from models.detector import Detector, DetectorConfig
 from models.streaming import Head
 from steps.average import calibrate, choose_weights
+from steps.losses import HardTargets
 from steps.stage import Context
 from steps.store import RowReader
 from steps.train import THREADS, keep_weights
-from steps.training import HardTargets, TrainingJob, train_head, used_rows
-from steps.validation import rate, score_rows
+from steps.training import TrainingJob, train_head, used_rows
+from steps.validation import common_hops, fuse, rate, score_rows, stream
 
 __all__ = ["SoftTargets", "run"]
 
@@ -51,7 +52,7 @@ class SoftTargets:
 
     def __call__(self, logits: Tensor, rows: npt.NDArray[np.int64]) -> Tensor:
         """Logits ``[b, members]`` -> losses ``[b]``."""
-        soft = self._soft[rows].unsqueeze(1).expand_as(logits)
+        soft = self._soft[rows].to(logits.device).unsqueeze(1).expand_as(logits)
         cross_entropy = F.binary_cross_entropy_with_logits(logits / self._temperature, soft, reduction="none")
         divergence = cross_entropy - F.binary_cross_entropy(soft, soft, reduction="none")
         return self._alpha * self._temperature**2 * divergence.mean(dim=1) + (1 - self._alpha) * self._hard(
@@ -97,7 +98,7 @@ def run(context: Context) -> None:
             alpha=settings.distill.alpha,
         ),
     )
-    history = train_head(head, job, progress=context.progress)
+    trained = train_head(head, job, progress=context.progress)
     keep_weights(job.checkpoints, context.out / "weights")
     choice = choose_weights(
         head,
@@ -107,15 +108,24 @@ def run(context: Context) -> None:
         validation=validation,
         frontend=frontend,
         last=settings.average.last,
+        fa_per_hour=settings.train.validation_fa_per_hour,
     )
-    student = score_rows(head, validation, frontend=frontend)
+    hops = common_hops([frontend, *teacher.config.frontends])
+    student = stream(head, validation, frontend=frontend, hops=hops)
+    taught = fuse(
+        [
+            stream(cast(Head, part), validation, frontend=name, hops=hops)
+            for name, part in zip(teacher.config.frontends, teacher.heads, strict=True)
+        ]
+    )
     answers = validation["label"].all()
-    gate.calibration = torch.tensor(calibrate(student, answers))
+    gate.calibration = torch.tensor(calibrate(student.windows, answers))
+    budget = settings.train.validation_fa_per_hour
     report = {
         **choice,
-        "student": rate(student, answers).to_json(),
-        "teacher": rate(teacher_logits(teacher, validation), answers).to_json(),
-        "history": history,
+        "student": rate(student, answers, fa_per_hour=budget).to_json(),
+        "teacher": rate(taught, answers, fa_per_hour=budget).to_json(),
+        "history": trained.history,
     }
     torch.save(gate.save_state(), context.out / "gate.pt")
     (context.out / "distillation.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

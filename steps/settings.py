@@ -9,7 +9,7 @@ import difflib
 import re
 import unicodedata
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 from ruamel.yaml import YAML
@@ -275,6 +275,43 @@ class Isbl(Section):
         return self
 
 
+class Margin(Section):
+    """A second loss, on the logits."""
+
+    weight: Annotated[float, Field(ge=0.0)]
+    margin_pos: float
+    margin_neg: float
+    logit_reg_weight: Annotated[float, Field(ge=0.0)]
+    logit_reg_margin: Annotated[float, Field(gt=0.0)]
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        low, high = -self.logit_reg_margin, self.logit_reg_margin
+        if not low <= self.margin_neg < self.margin_pos <= high:
+            raise ValueError(
+                f"got margin_neg {self.margin_neg:g} and margin_pos {self.margin_pos:g}; expected margin_neg below "
+                f"margin_pos, both within -logit_reg_margin and logit_reg_margin, {low:g} and {high:g}"
+            )
+        return self
+
+
+class NegativesUp(Section):
+    """Heavier negatives while there are too many false accepts."""
+
+    fa_per_hour: Annotated[float, Field(ge=0.0)]
+    factor: Annotated[float, Field(gt=1.0)]
+    most: Annotated[float, Field(gt=1.0)]
+
+
+class SpecAugment(Section):
+    """Hidden stretches of frames and features."""
+
+    time_masks: Count
+    frames: Positive
+    feature_masks: Count
+    features: Positive
+
+
 class Train(Section):
     """The heads' training."""
 
@@ -282,16 +319,40 @@ class Train(Section):
     layer_size: Positive
     dropout_prob: Annotated[float, Field(ge=0.0, lt=1.0)]
     members: Annotated[int, Field(ge=1, le=16)]
+    device: Literal["auto", "cpu", "cuda"]
+    precision: Literal["auto", "float32", "bfloat16"]
     steps: Positive
+    optimizer_type: Literal["adamw", "adam", "sgd"]
     learning_rate_max: Annotated[float, Field(gt=0.0)]
+    lr_scheduler_type: Literal["onecycle", "cosine", "cyclic"]
+    warmup_steps: Count
     weight_decay: Annotated[float, Field(ge=0.0)]
-    feature_noise: Annotated[float, Field(ge=0.0)]
-    label_smoothing: Annotated[float, Field(ge=0.0, lt=0.5)]
+    gradient_clip: Annotated[float, Field(gt=0.0)] | None
     ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)]
+    feature_noise: Annotated[float, Field(ge=0.0)]
+    mixup_alpha: Annotated[float, Field(ge=0.0)]
+    spec_augment: SpecAugment | None
+    label_smoothing: Annotated[float, Field(ge=0.0, lt=0.5)]
+    loss_bias: Annotated[float, Field(gt=0.0, lt=1.0)] | None
+    focal_gamma: Annotated[float, Field(ge=0.0, le=10.0)]
+    margin: Margin | None
+    negatives_up: NegativesUp | None
     batch_composition: dict[POOLS, Count]
     neighbour_weight: Share
     isbl: Isbl
     checkpoint_every_steps: Positive
+    checkpoint_limit: Positive
+    validation_fa_per_hour: Annotated[float, Field(gt=0.0)]
+    early_stopping: Positive | None
+
+    @model_validator(mode="after")
+    def _one_warm_up(self) -> Self:
+        if self.warmup_steps and self.lr_scheduler_type == "onecycle":
+            raise ValueError(
+                f"got warmup_steps {self.warmup_steps} with lr_scheduler_type onecycle, which warms up by itself; "
+                "expected warmup_steps 0, or cosine or cyclic"
+            )
+        return self
 
     @field_validator("batch_composition")
     @classmethod
@@ -365,6 +426,17 @@ class Settings(Section):
             raise ValueError(
                 f"publish.budget_fa_per_hour: got {self.publish.budget_fa_per_hour:g}; expected one of "
                 f"evaluate.budgets_fa_per_hour, {list(self.evaluate.budgets_fa_per_hour)}"
+            )
+        if self.average.last > self.train.checkpoint_limit:
+            raise ValueError(
+                f"average.last: got {self.average.last}; expected at most train.checkpoint_limit, "
+                f"{self.train.checkpoint_limit}"
+            )
+        steps = min(self.train.steps, self.distill.steps)
+        if self.train.warmup_steps >= steps:
+            raise ValueError(
+                f"train.warmup_steps: got {self.train.warmup_steps}; expected fewer than train.steps and "
+                f"distill.steps, {steps}"
             )
         return self
 
@@ -440,4 +512,6 @@ def _known_keys(location: tuple[Any, ...]) -> list[str]:
     model: Any = Settings
     for part in location:
         model = model.model_fields[part].annotation
+        # A section that may be null.
+        model = next((kind for kind in get_args(model) if isinstance(kind, type) and issubclass(kind, Section)), model)
     return list(model.model_fields)

@@ -9,10 +9,12 @@ from typing import Any, Final
 import torch
 
 from models.table import build_head
+from steps.checkpoints import checkpoint_paths
+from steps.losses import HardTargets
 from steps.plots import plot_training
 from steps.stage import Context
 from steps.store import RowReader
-from steps.training import HardTargets, TrainingJob, train_head
+from steps.training import TrainingJob, train_head
 
 __all__ = ["run"]
 
@@ -51,9 +53,14 @@ def run(context: Context) -> None:
             learning_rate_max=settings.train.learning_rate_max,
             seed=seed,
             checkpoints=context.checkpoints / frontend,
-            loss=HardTargets(train["label"].all(), smoothing=settings.train.label_smoothing),
+            loss=HardTargets(
+                train["label"].all(),
+                smoothing=settings.train.label_smoothing,
+                focal_gamma=settings.train.focal_gamma,
+                margin=settings.train.margin,
+            ),
         )
-        histories[frontend] = train_head(head, job, progress=progress)
+        histories[frontend] = train_head(head, job, progress=progress).history
         keep_weights(job.checkpoints, context.out / frontend)
     (context.out / "history.json").write_text(json.dumps(histories, indent=2) + "\n", encoding="utf-8")
     plot_training(histories, context.out / "training.png")
@@ -62,8 +69,8 @@ def run(context: Context) -> None:
 def keep_weights(checkpoints: Path, folder: Path) -> None:
     """Copy out of each checkpoint what later stages need: the weights and their moving average."""
     folder.mkdir()
-    for path in sorted(checkpoints.glob("step_*.pt")):
-        saved = torch.load(path, weights_only=True)
+    for path in checkpoint_paths(checkpoints):
+        saved = torch.load(path, weights_only=True, map_location="cpu")
         prefix = "module."
         ema = {key.removeprefix(prefix): value for key, value in saved["ema"].items() if key.startswith(prefix)}
         torch.save({"network": saved["network"], "ema": ema}, folder / path.name)

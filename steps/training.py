@@ -1,38 +1,42 @@
 """The training loop, shared by the detector's heads and the gate.
 
-One straight loop: draw rows by their loss, add noise, step, remember the losses. Every so often it validates and writes
-a checkpoint that holds all there is, so that a killed run goes on with the same numbers as one that was never killed.
+One straight loop: draw rows by their loss, disturb them, step, remember the losses. Every so often it validates and
+writes a checkpoint that holds all there is: a killed run goes on with the same numbers as one that was never killed.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from models.frontends.table import FRONT_ENDS
 from models.streaming import Head
+from nanowakeword.errors import ModelError
+from steps.checkpoints import Checkpoints
 from steps.dataset import AdaptiveLossAwareDataset, Source
+from steps.feature_noise import mask_features, mix_rows
+from steps.losses import PoolWeights
+from steps.optimisation import make_optimizer, make_schedule, pick_device
 from steps.progress import Progress
 from steps.sampling import DynamicClassAwareSampler
-from steps.settings import Train
+from steps.settings import NegativesUp, Train
 from steps.store import RowReader
-from steps.validation import validate
+from steps.validation import Validation, validate
 
-__all__ = ["HardTargets", "TrainingJob", "train_head", "used_rows"]
+__all__ = ["Trained", "TrainingJob", "dataset", "train_head", "used_rows"]
 
 LossFunction = Callable[[Tensor, npt.NDArray[np.int64]], Tensor]
-_STANDARDISE_ROWS = 4_096
+_STANDARDISE_ROWS: Final = 4_096
+_SMOOTHING: Final = 0.98
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +49,7 @@ class TrainingJob:
         validation: rows to choose by, of other voices.
         settings: as in ``params.yaml``.
         steps: batches.
-        learning_rate_max: top of the one-cycle schedule.
+        learning_rate_max: top of the schedule.
         seed: fixes the weights at the start, the batches and the noise.
         checkpoints: folder for checkpoints; one that is there already is gone on from.
         loss: logits ``[b, members]`` and row numbers -> loss of each sample ``[b]``.
@@ -62,42 +66,39 @@ class TrainingJob:
     loss: LossFunction
 
 
-class HardTargets:
-    """Binary cross-entropy against the labels.
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """How a training went.
 
-    Args:
-        labels: 1 for the phrase, 0 for anything else, ``[n]``.
-        smoothing: moves the targets this far towards one half.
+    Attributes:
+        history: an entry per checkpoint: ``step``, ``loss`` and the other running averages, ``learning_rate``,
+            ``negative_weight``, and the validation of the averaged weights.
+        losses: mean loss of each batch.
     """
 
-    def __init__(self, labels: npt.NDArray[np.integer], *, smoothing: float) -> None:
-        self._targets = torch.from_numpy(labels.astype(np.float32)) * (1 - smoothing) + smoothing / 2
-
-    def __call__(self, logits: Tensor, rows: npt.NDArray[np.int64]) -> Tensor:
-        """Logits ``[b, members]`` -> losses ``[b]``, averaged over the members."""
-        targets = self._targets[rows].unsqueeze(1).expand_as(logits)
-        return F.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(dim=1)
+    history: list[dict[str, Any]]
+    losses: list[float]
 
 
-def train_head(head: Head, job: TrainingJob, *, progress: Progress) -> list[dict[str, Any]]:
+def train_head(head: Head, job: TrainingJob, *, progress: Progress) -> Trained:
     """Train a head in place.
 
-    Returns:
-        The history: one entry per checkpoint with ``step``, ``loss`` and the validation of the averaged weights.
+    Raises:
+        ConfigError: a pool of the composition has no rows, or a GPU is asked for and there is none.
+        ModelError: the loss is no number any more.
     """
-    network = cast(nn.Module, head)
-    settings = job.settings
-    used = used_rows(job.train, settings.batch_composition)
-    standardise(network, job.train, used, frontend=job.frontend, seed=job.seed)
+    network, settings, device = cast(nn.Module, head), job.settings, pick_device(job.settings.device)
+    composition = {str(pool): count for pool, count in settings.batch_composition.items()}
+    standardise(network, job.train, used_rows(job.train, composition), frontend=job.frontend, seed=job.seed)
+    network.to(device)
+    mean, deviation = cast(Tensor, network.mean), cast(Tensor, network.deviation)
     ema = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(settings.ema_decay), use_buffers=True)
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=job.learning_rate_max, weight_decay=settings.weight_decay, foreach=True
-    )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=job.learning_rate_max, total_steps=job.steps)
+    optimizer = make_optimizer(network, settings, learning_rate=job.learning_rate_max)
+    schedule = make_schedule(optimizer, settings, learning_rate=job.learning_rate_max, steps=job.steps)
     data = dataset(job.train, job.frontend)
     sampler = DynamicClassAwareSampler(
         data,
-        {str(pool): count for pool, count in settings.batch_composition.items()},
+        composition,
         seed=[job.seed, 1],
         alpha=settings.isbl.alpha,
         epsilon=settings.isbl.epsilon,
@@ -106,38 +107,67 @@ def train_head(head: Head, job: TrainingJob, *, progress: Progress) -> list[dict
         loss_decay=settings.isbl.loss_decay,
         reset_every_batches=settings.isbl.reset_every_steps,
     )
-    weights = torch.ones(len(job.train["pool"]))
-    weights[rows_of(job.train, ["neighbour"])] = settings.neighbour_weight
-    noise = settings.feature_noise * cast(Tensor, network.deviation)
-    history: list[dict[str, Any]] = []
+    weigh = PoolWeights(composition, neighbour_weight=settings.neighbour_weight, loss_bias=settings.loss_bias)
+    use_bfloat16 = settings.precision == "bfloat16" or (settings.precision == "auto" and device.type == "cuda")
+    checkpoints = Checkpoints(job.checkpoints, limit=settings.checkpoint_limit)
     parts = {"network": network, "ema": ema, "optimizer": optimizer, "schedule": schedule, "sampler": sampler}
+    trained, running = Trained(history=[], losses=[]), _Running()
 
     torch.manual_seed(job.seed)
-    step = _resume(job.checkpoints, parts, history)
-    smooth_loss = history[-1]["loss"] if history else None
-    while step < job.steps:
+    step = _resume(checkpoints, parts, trained, running)
+    while step < job.steps and not _gave_up(trained.history, settings.early_stopping):
         network.train()
         rows = sampler.draw()
-        batch = data.rows(rows, frames=head.window_frames)
-        batch = batch + noise * torch.randn_like(batch)
-        losses = job.loss(head.score_window(batch), rows)
+        weights = weigh(negative_weight=trained.history[-1]["negative_weight"] if trained.history else 1.0).to(device)
+        batch = data.rows(rows, frames=head.window_frames).to(device)
+        batch = batch + settings.feature_noise * deviation * torch.randn_like(batch)
+        if settings.spec_augment is not None:
+            batch = mask_features(batch, settings.spec_augment, filling=mean)
+        if settings.mixup_alpha:
+            partners, share = (part.to(device) for part in mix_rows(len(rows), alpha=settings.mixup_alpha))
+            batch = torch.lerp(batch[partners], batch, share[:, None, None])
+        with torch.autocast(device.type, torch.bfloat16, enabled=use_bfloat16):
+            logits = head.score_window(batch)
+        logits = logits.float()
+        losses = job.loss(logits, rows)
+        weighted = losses * weights
+        if settings.mixup_alpha:
+            others = job.loss(logits, rows[partners.cpu().numpy()])
+            weighted = torch.lerp(others * weights[partners], weighted, share)
+            losses = torch.lerp(others, losses, share)
         optimizer.zero_grad()
-        (losses * weights[rows]).mean().backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+        weighted.mean().backward()
+        if settings.gradient_clip is not None:
+            nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_clip)
         optimizer.step()
         schedule.step()
         ema.update_parameters(network)
-        sampler.update(rows, losses.detach().numpy())
-        loss = float(losses.detach().mean())
-        smooth_loss = loss if smooth_loss is None else 0.98 * smooth_loss + 0.02 * loss
         step += 1
+        remembered = losses.detach().cpu()
+        if not torch.isfinite(remembered).all():
+            raise ModelError(
+                f"training on {job.frontend} diverged at step {step}", hint="Lower train.learning_rate_max"
+            )
+        sampler.update(rows, remembered.numpy())
+        trained.losses.append(float(remembered.mean()))
+        running.update(trained.losses[-1], logits.detach().sigmoid().mean(dim=1).cpu(), weigh.is_negative)
 
         if step % settings.checkpoint_every_steps == 0 or step == job.steps:
-            result = validate(cast(Head, ema.module), job.validation, frontend=job.frontend)
-            history.append({"step": step, "loss": smooth_loss, **result.to_json()})
-            _save(job.checkpoints / f"step_{step:06d}.pt", step, parts, history)
-        progress.update(step, job.steps, unit="steps", note=_note(job.frontend, smooth_loss, history))
-    return history
+            result = validate(
+                cast(Head, ema.module),
+                job.validation,
+                frontend=job.frontend,
+                fa_per_hour=settings.validation_fa_per_hour,
+            )
+            entry = {"step": step, **running.values, "learning_rate": schedule.get_last_lr()[0], **result.to_json()}
+            entry["negative_weight"] = _negative_weight(trained.history, result, settings.negatives_up)
+            trained.history.append(entry)
+            checkpoints.save(
+                step, _state(parts, trained, running), best=trained.history[_best(trained.history)]["step"]
+            )
+        progress.update(step, job.steps, unit="steps", note=_note(job.frontend, running, trained.history))
+    network.cpu()
+    return trained
 
 
 def dataset(data: RowReader, frontend: str) -> AdaptiveLossAwareDataset:
@@ -154,12 +184,7 @@ def used_rows(data: RowReader, composition: Mapping[Any, int]) -> npt.NDArray[np
         data: rows with their ``pool``.
         composition: rows of each pool in a batch, by name.
     """
-    return rows_of(data, [name for name in data.attributes["pools"] if composition.get(name)])
-
-
-def rows_of(data: RowReader, pools: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Rows of some pools."""
-    numbers = [number for number, name in enumerate(data.attributes["pools"]) if name in pools]
+    numbers = [number for number, name in enumerate(data.attributes["pools"]) if composition.get(name)]
     return np.flatnonzero(np.isin(data["pool"].all(), numbers))
 
 
@@ -172,33 +197,68 @@ def standardise(network: nn.Module, data: RowReader, used: npt.NDArray[np.int64]
     network.deviation = torch.from_numpy((frames.std(axis=0) + 1e-3).astype(np.float32))
 
 
-def _note(frontend: str, loss: float, history: list[dict[str, Any]]) -> str:
+class _Running:
+    """Running averages of the loss and of the scores of both classes."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, float] = {}
+
+    def update(self, loss: float, scores: Tensor, is_negative: Tensor) -> None:
+        new = {
+            "loss": loss,
+            "positive_score": float(scores[~is_negative].mean()),
+            "negative_score": float(scores[is_negative].mean()),
+        }
+        old = self.values or new
+        self.values = {name: _SMOOTHING * old[name] + (1 - _SMOOTHING) * value for name, value in new.items()}
+
+
+def _best(history: Sequence[Mapping[str, Any]]) -> int:
+    """Index of the entry with the fewest misses; among equals of the least loss, then of the first."""
+    return min(range(len(history)), key=lambda i: (history[i]["miss_rate"], round(history[i]["validation_loss"], 3)))
+
+
+def _gave_up(history: Sequence[Mapping[str, Any]], patience: int | None) -> bool:
+    """Whether the last ``patience`` validations brought nothing better."""
+    return patience is not None and len(history) > patience and len(history) - 1 - _best(history) >= patience
+
+
+def _negative_weight(history: Sequence[Mapping[str, Any]], result: Validation, settings: NegativesUp | None) -> float:
+    """What a row that is not the phrase weighs from now on (openWakeWord's idea)."""
+    weight: float = history[-1]["negative_weight"] if history else 1.0
+    if settings is None or result.fa_per_hour <= settings.fa_per_hour:
+        return weight
+    return min(weight * settings.factor, settings.most)
+
+
+def _note(frontend: str, running: _Running, history: list[dict[str, Any]]) -> str:
     miss = f", validation miss {100 * history[-1]['miss_rate']:.1f} %" if history else ""
-    return f"{frontend}: loss {loss:.4f}{miss}"
+    return f"{frontend}: loss {running.values['loss']:.4f}{miss}"
 
 
-def _save(path: Path, step: int, parts: dict[str, Any], history: list[dict[str, Any]]) -> None:
-    """Write a checkpoint beside its place and rename it in."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    saved = {name: part.state_dict() for name, part in parts.items()}
-    saved |= {
-        "step": step,
+def _state(parts: Mapping[str, Any], trained: Trained, running: _Running) -> dict[str, Any]:
+    """All that decides the steps to come."""
+    return {
+        **{name: part.state_dict() for name, part in parts.items()},
         "torch_random": torch.get_rng_state(),
-        "history": json.dumps(history),
+        "gpu_random": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "history": json.dumps(trained.history),
+        "running": running.values,
+        "batch_losses": torch.tensor(trained.losses, dtype=torch.float64),
     }
-    beside = path.with_suffix(".writing")
-    torch.save(saved, beside)
-    os.replace(beside, path)  # noqa: PTH105
 
 
-def _resume(folder: Path, parts: dict[str, Any], history: list[dict[str, Any]]) -> int:
+def _resume(checkpoints: Checkpoints, parts: Mapping[str, Any], trained: Trained, running: _Running) -> int:
     """Load the newest checkpoint, if there is one; returns the step to go on from."""
-    newest = max(folder.glob("step_*.pt"), default=None)
-    if newest is None:
+    saved = checkpoints.newest()
+    if saved is None:
         return 0
-    saved = torch.load(newest, weights_only=True)
     for name, part in parts.items():
         part.load_state_dict(saved[name])
     torch.set_rng_state(saved["torch_random"])
-    history[:] = json.loads(saved["history"])
+    if saved["gpu_random"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(saved["gpu_random"])
+    trained.history[:] = json.loads(saved["history"])
+    trained.losses[:] = saved["batch_losses"].tolist()
+    running.values = dict(saved["running"])
     return int(saved["step"])

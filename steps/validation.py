@@ -1,7 +1,14 @@
-"""How good a head is on windows of voices that it was not trained on."""
+"""How good a head is on voices that it was not trained on, heard as it will be heard: as a stream.
+
+The validation windows are laid end to end and go through the head's streaming form. False accepts are counted as
+everywhere, with a second of refractory time; a positive, between other windows, is heard if the score reaches the
+threshold within it or up to half a second later. What a user is told comes from whole recordings through the exported
+model, in `evaluate`: this only ranks weights, on less than an hour.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -9,16 +16,38 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from torch import nn
+from scipy.special import expit
+from torch import Tensor, nn
 
+from models.frontends.table import FRONT_ENDS
 from models.streaming import Head
+from nanowakeword.evaluation import FalseAccepts, Scores, StreamScores
+from nanowakeword.postfilter import REFRACTORY_S
+from nanowakeword.timing import HOP_S
 from steps.store import RowReader
 
-__all__ = ["Validation", "score_rows", "validate"]
+__all__ = ["Streamed", "Validation", "common_hops", "fuse", "rate", "score_rows", "stream", "validate"]
 
-# Windows are not a stream: this share only ranks candidates. What a user is told comes from streaming, in `evaluate`.
-NEGATIVE_SHARE: Final = 0.002
 _BATCH: Final = 1_024
+_LANES: Final = 64
+_TAIL_HOPS: Final = 6  # 0.48 s
+
+Logits = npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Streamed:
+    """Logits of the validation windows, streamed and each by itself.
+
+    Attributes:
+        negatives: of hops without the phrase, ``[lanes, k]``: each lane a stream.
+        positives: of the hops of each positive and the half second after it, ``[n, k]``.
+        windows: at the end of each window by itself, ``[n]``.
+    """
+
+    negatives: Logits
+    positives: Logits
+    windows: Logits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,16 +55,115 @@ class Validation:
     """Result on the validation windows.
 
     Attributes:
-        miss_rate: share of positive windows under the threshold that lets `NEGATIVE_SHARE` of the negatives pass.
-        loss: binary cross-entropy, both classes weighing the same.
+        miss_rate: share of positives that are missed at the lowest threshold within the budget of false accepts.
+        fa_per_hour: false accepts per hour at score 0.5, logit 0.
+        loss: binary cross-entropy of the windows, both classes weighing the same.
+        positive_logit: mean over the windows of the phrase.
+        negative_logit: mean over the other windows.
     """
 
     miss_rate: float
+    fa_per_hour: float
     loss: float
+    positive_logit: float
+    negative_logit: float
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """Less is better."""
+        return self.miss_rate, round(self.loss, 3)
 
     def to_json(self) -> dict[str, Any]:
         """As plain numbers."""
-        return {"miss_rate": round(self.miss_rate, 6), "validation_loss": round(self.loss, 6)}
+        return {
+            "miss_rate": round(self.miss_rate, 6),
+            "fa_per_hour": round(self.fa_per_hour, 3),
+            "validation_loss": round(self.loss, 6),
+            "positive_logit": round(self.positive_logit, 4),
+            "negative_logit": round(self.negative_logit, 4),
+        }
+
+
+def common_hops(frontends: Sequence[str]) -> int:
+    """Hops of a window that all of these front ends have stored."""
+    return min(FRONT_ENDS[name].context_frames // FRONT_ENDS[name].frames_per_hop for name in frontends)
+
+
+def validate(head: Head, data: RowReader, *, frontend: str, fa_per_hour: float) -> Validation:
+    """Stream all validation windows through a head and rate it."""
+    streamed = stream(head, data, frontend=frontend, hops=common_hops([frontend]))
+    return rate(streamed, data["label"].all(), fa_per_hour=fa_per_hour)
+
+
+@torch.no_grad()
+def stream(head: Head, data: RowReader, *, frontend: str, hops: int) -> Streamed:
+    """Logits of all windows; the head is put into evaluation mode.
+
+    Args:
+        head: on any device.
+        data: rows of the split, with their labels.
+        frontend: the features to use.
+        hops: last hops of each window that are laid end to end.
+    """
+    windows = score_rows(head, data, frontend=frontend)
+    labels = data["label"].all()
+    positives, negatives = np.flatnonzero(labels == 1), np.flatnonzero(labels == 0)
+
+    def feed(rows: npt.NDArray[np.int64], state: Tensor, *, n_hops: int = hops) -> tuple[Logits, Tensor]:
+        logits, following = head(_frames(head, data, frontend, rows, hops=hops, first=n_hops), state)
+        return logits.float().cpu().numpy(), following
+
+    # Lanes are pieces of one circle of windows; each begins with the window before its piece, which is not counted.
+    lanes = min(_LANES, len(negatives))
+    circle = np.resize(negatives, (lanes, -(-len(negatives) // lanes)))
+    before = np.roll(circle[:, -1], 1)
+    state = torch.zeros(lanes, head.state_size, device=_device(head))
+    heard = []
+    for column in (before, *circle.T):
+        logits, state = feed(column, state)
+        heard.append(logits)
+    around = np.resize(negatives, len(positives))
+    spoken = []
+    for start in range(0, len(positives), _BATCH):
+        part = slice(start, start + _BATCH)
+        _, state = feed(around[part], torch.zeros(len(around[part]), head.state_size, device=_device(head)))
+        within, state = feed(positives[part], state)
+        after, _ = feed(np.roll(around, 1)[part], state, n_hops=_TAIL_HOPS)
+        spoken.append(np.concatenate([within, after], axis=1))
+    return Streamed(negatives=np.concatenate(heard[1:], axis=1), positives=np.concatenate(spoken), windows=windows)
+
+
+def fuse(many: Sequence[Streamed]) -> Streamed:
+    """Average of several heads that were streamed over as many hops."""
+    return Streamed(
+        negatives=np.mean([one.negatives for one in many], axis=0),
+        positives=np.mean([one.positives for one in many], axis=0),
+        windows=np.mean([one.windows for one in many], axis=0),
+    )
+
+
+def rate(streamed: Streamed, labels: npt.NDArray[np.integer], *, fa_per_hour: float) -> Validation:
+    """What the logits are worth.
+
+    Args:
+        streamed: of the validation windows.
+        labels: of these, ``[n]``.
+        fa_per_hour: budget of false accepts for the miss rate.
+    """
+    lanes = [StreamScores(scores=expit(lane.astype(np.float64)), placements=()) for lane in streamed.negatives]
+    scores = Scores(streams=tuple(lanes), n_recordings=len(lanes), seconds=streamed.negatives.size * HOP_S, left_out=())
+    false_accepts = FalseAccepts(scores, refractory_s=REFRACTORY_S)
+    threshold = false_accepts.lowest_threshold(int(fa_per_hour * false_accepts.hours))
+    peaks = expit(streamed.positives.max(axis=1).astype(np.float64))
+    logits = streamed.windows
+    losses = F.softplus(torch.from_numpy(np.where(labels == 1, -logits, logits))).numpy()
+    return Validation(
+        miss_rate=1.0 if threshold is None else float((peaks < threshold).mean()),
+        fa_per_hour=false_accepts.count(0.5) / false_accepts.hours,
+        loss=float((losses[labels == 1].mean() + losses[labels == 0].mean()) / 2),
+        positive_logit=float(logits[labels == 1].mean()),
+        negative_logit=float(logits[labels == 0].mean()),
+    )
 
 
 @torch.no_grad()
@@ -47,19 +175,19 @@ def score_rows(head: Head, data: RowReader, *, frontend: str) -> npt.NDArray[np.
     for start in range(0, len(array), _BATCH):
         features = array.rows(np.arange(start, min(start + _BATCH, len(array))))
         window = features[:, features.shape[1] - head.window_frames :].astype(np.float32)
-        logits.append(head.score_window(torch.from_numpy(window)).mean(dim=1).numpy())
+        scores = head.score_window(torch.from_numpy(window).to(_device(head)))
+        logits.append(scores.mean(dim=1).float().cpu().numpy())
     return np.concatenate(logits) if logits else np.zeros(0, np.float32)
 
 
-def rate(logits: npt.NDArray[np.float32], labels: npt.NDArray[np.integer]) -> Validation:
-    """Miss rate and loss of logits."""
-    positive, negative = logits[labels == 1], logits[labels == 0]
-    threshold = np.quantile(negative, 1.0 - NEGATIVE_SHARE)
-    losses = F.softplus(torch.from_numpy(np.where(labels == 1, -logits, logits))).numpy()
-    loss = (losses[labels == 1].mean() + losses[labels == 0].mean()) / 2
-    return Validation(miss_rate=float((positive <= threshold).mean()), loss=float(loss))
+def _frames(
+    head: Head, data: RowReader, frontend: str, rows: npt.NDArray[np.int64], *, hops: int, first: int
+) -> Tensor:
+    """The first of the last hops of some windows, float32 ``[b, first * r, f]``."""
+    per_hop = FRONT_ENDS[frontend].frames_per_hop
+    features = torch.from_numpy(data[frontend].rows(rows)[:, -hops * per_hop :][:, : first * per_hop])
+    return features.to(_device(head), torch.float32)
 
 
-def validate(head: Head, data: RowReader, *, frontend: str) -> Validation:
-    """Score all validation rows with a head and rate them."""
-    return rate(score_rows(head, data, frontend=frontend), data["label"].all())
+def _device(head: Head) -> torch.device:
+    return next(cast(nn.Module, head).parameters()).device
