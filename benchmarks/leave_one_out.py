@@ -89,8 +89,10 @@ def main() -> None:
     engines = sorted({clip.engine for clip in pack.clips if clip.kind == "positive" and clip.split == "train"})
     in_use = [name for name, value in settings.augment.shares.model_dump().items() if value > 0.0]
     known = [*in_use, *(f"{ENGINE}{name}" for name in engines)]
-    if unknown := {name for name in options.only or () if name not in known and SETTING not in name}:
-        parser.error(f"--only: got {', '.join(sorted(unknown))}; expected settings or some of {', '.join(known)}")
+    if unknown := {name for name in options.only or () if name not in (WHOLE, *known) and SETTING not in name}:
+        parser.error(
+            f"--only: got {', '.join(sorted(unknown))}; expected settings, {WHOLE}, or some of {', '.join(known)}"
+        )
     names, seeds = options.only or known, options.seeds or [settings.seed]
     if not options.show:
         for seed in seeds:
