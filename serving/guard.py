@@ -56,7 +56,7 @@ class Guard:
         return self._ledger.streams.total(_ALL)
 
     def admit(self, *, context: Any, method: str) -> Caller:
-        """Who calls, if they may.
+        """Who calls, if they may; the call counts towards their rate.
 
         Args:
             context: of the call, as ``grpc.aio`` gives it.
@@ -67,6 +67,15 @@ class Guard:
             LimitError: too many calls.
             UnauthenticatedError: credentials are missing, wrong or expired.
         """
+        return self._count(self.screen(context=context, method=method), method=method)
+
+    def screen(self, *, context: Any, method: str) -> Caller:
+        """Who calls, if they may, without counting the call.
+
+        Raises:
+            ForbiddenError: the address may not call, or is banned.
+            UnauthenticatedError: credentials are missing, wrong or expired.
+        """
         metadata = context.invocation_metadata() or ()
         address = self._enter(context.peer(), metadata, method=method)
         caller = self._credentials.identify(context, metadata=metadata, address=address)
@@ -74,7 +83,7 @@ class Guard:
             self._refuse("credentials", method=method, address=address)
             self._offend(address)
             raise UnauthenticatedError
-        return self._count(caller, method=method)
+        return caller
 
     def admit_peer(self, *, peer: str, method: str) -> Caller:
         """Who calls in a protocol that knows no credentials.

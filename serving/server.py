@@ -18,6 +18,7 @@ from nanowakeword.errors import ConfigError, NanoWakewordError
 from nanowakeword.v1 import wakeword_pb2, wakeword_pb2_grpc
 from serving.config import ServerConfig
 from serving.engine import Engine
+from serving.first_message import FirstMessage
 from serving.guard import Guard
 from serving.metrics import Metrics
 from serving.service import WakeWordService
@@ -60,7 +61,10 @@ class Server:
         self._guard = guard
         self._service = WakeWordService(engine, guard=guard, metrics=metrics, config=config)
         self._health = _Health(guard)
-        self._grpc = grpc.aio.server(options=channel_options(config, patience), interceptors=interceptors)
+        self._grpc = grpc.aio.server(
+            options=channel_options(config, patience),
+            interceptors=(*interceptors, FirstMessage(guard, timeout_s=patience.first_message_s)),
+        )
         names = (SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
         wakeword_pb2_grpc.add_WakeWordServiceServicer_to_server(self._service, self._grpc)  # type: ignore[no-untyped-call]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
@@ -123,17 +127,11 @@ class Server:
 
 
 class _Health(health.aio.HealthServicer):  # type: ignore[misc]  # grpc has no types
-    """Tells whether the server is well, to those who may ask."""
+    """Tells whether the server is well, to those who may ask (for `Check` see `FirstMessage`)."""
 
     def __init__(self, guard: Guard) -> None:
         super().__init__()
         self._guard = guard
-
-    async def Check(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """Whether a service is well now."""
-        async with _refusing(context):
-            self._guard.admit_probe(context=context, method="health Check")
-        return await super().Check(request, context)
 
     async def Watch(self, request: Any, context: Any) -> None:  # noqa: N802
         """Whether it is, each time that it changes. A stream of its own, which only known callers may keep open."""

@@ -23,16 +23,18 @@ _FILES_KEPT_FREE: Final = 128
 
 @dataclass(frozen=True, kw_only=True)
 class Patience:
-    """How long a connection may do what no good client does, seconds.
+    """How long a connection may take, or do what no good client does, seconds.
 
     Attributes:
         handshake_s: to shake hands, TLS and HTTP/2 together.
+        first_message_s: to send the one message of a call that has one.
         idle_s: to stay without a call.
         ping_every_s: between two questions whether the other side is still there.
         ping_s: to answer one.
     """
 
     handshake_s: float = 10.0
+    first_message_s: float = 10.0
     idle_s: float = 60.0
     ping_every_s: float = 30.0
     ping_s: float = 20.0
