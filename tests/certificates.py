@@ -34,16 +34,23 @@ class Authority:
         own = self._certificate(self._name, self._key.public_key(), days=1, authority=True)
         self.path = _write(folder / f"{name}.pem", own)
 
+    def own_pair(self) -> Pair:
+        """Its own certificate, which nobody but itself has signed, and its key."""
+        return Pair(certificate=self.path, key=self._write_key(self.path.stem, self._key))
+
     def issue(self, name: str, *, address: str = "127.0.0.1", days: int = 1) -> Pair:
         """A certificate for an address; with negative ``days`` one that has expired."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
         alternative = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
         certificate = self._certificate(subject, key.public_key(), days=days, alternative=alternative)
-        key_path = self._folder / f"{name}.key"
-        key_path.touch(mode=0o600)
-        key_path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-        return Pair(certificate=_write(self._folder / f"{name}.pem", certificate), key=key_path)
+        return Pair(certificate=_write(self._folder / f"{name}.pem", certificate), key=self._write_key(name, key))
+
+    def _write_key(self, name: str, key: Any) -> Path:
+        path = self._folder / f"{name}.key"
+        path.touch(mode=0o600)
+        path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        return path
 
     def _certificate(
         self, subject: Any, key: Any, *, days: int, alternative: Any = None, authority: bool = False
