@@ -7,6 +7,7 @@ in every program with OpenTelemetry: ``OTEL_TRACES_SAMPLER``, ``OTEL_TRACES_SAMP
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -139,16 +140,16 @@ class _Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         async def traced(request: Any, context: Any) -> Any:
             with self._span(method, parent=parent) as span:
                 span.set_attribute("rpc.system", "grpc")
+                code = grpc.StatusCode.OK
                 try:
                     return await work(request, context)
+                except asyncio.CancelledError:
+                    code = grpc.StatusCode.CANCELLED
+                    raise
+                except Exception:
+                    code = context.code() or grpc.StatusCode.UNKNOWN
+                    raise
                 finally:
-                    span.set_attribute("rpc.grpc.status_code", _number(context.code()))
+                    span.set_attribute("rpc.grpc.status_code", code.value[0])
 
         return traced
-
-
-def _number(code: Any) -> int:
-    """A status as gRPC writes it; a call that set none is OK."""
-    if code is None:
-        return 0
-    return code if isinstance(code, int) else int(code.value[0])

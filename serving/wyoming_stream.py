@@ -121,4 +121,6 @@ class WyomingStream:
 def _read_timestamp(data: Mapping[str, Any]) -> float | None:
     """Milliseconds on a client's clock; None where it tells none, or nonsense."""
     value = data.get("timestamp")
-    return value if isinstance(value, (int, float)) and abs(value) < _LATEST_MS else None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return value if abs(value) < _LATEST_MS else None

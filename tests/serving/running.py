@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import grpc
 import numpy as np
@@ -22,6 +22,9 @@ from serving.ledger import Ledger, ledger_file
 from serving.metrics import Metrics
 from serving.server import Server
 from serving.transport import Patience
+
+if TYPE_CHECKING:
+    from serving.tracing import Tracing
 
 TIMEOUT_S = 10.0
 
@@ -52,13 +55,22 @@ class LoopThread:
 class RunningServer:
     """A server on a free port."""
 
-    def __init__(self, loop: LoopThread, *, patience: Patience = Patience(), **settings: Any) -> None:  # noqa: B008
+    def __init__(
+        self,
+        loop: LoopThread,
+        *,
+        patience: Patience = Patience(),  # noqa: B008
+        tracing: Tracing | None = None,
+        **settings: Any,
+    ) -> None:
         self._loop = loop
         self._patience = patience
+        self._tracing = tracing
         self.config = ServerConfig(**{"port": 0, **settings})
         self.metrics = Metrics()
         self._stack = ExitStack()
-        self.engine = self._stack.enter_context(Engine.load(self.config, metrics=self.metrics))
+        runs = self.metrics if tracing is None else tracing.batches(self.metrics)
+        self.engine = self._stack.enter_context(Engine.load(self.config, metrics=runs))
         ledger = self._stack.enter_context(Ledger(self._stack.enter_context(ledger_file()), worker=0))
         self.guard = Guard(self.config, ledger=ledger, metrics=self.metrics)
         self._stack.callback(self.guard.close)
@@ -66,7 +78,12 @@ class RunningServer:
     def __enter__(self) -> Self:
         async def build() -> tuple[Server, int]:
             server = Server(
-                self.config, engine=self.engine, guard=self.guard, metrics=self.metrics, patience=self._patience
+                self.config,
+                engine=self.engine,
+                guard=self.guard,
+                metrics=self.metrics,
+                patience=self._patience,
+                interceptors=() if self._tracing is None else (self._tracing.interceptor,),
             )
             return server, await server.start()
 
