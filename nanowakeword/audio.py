@@ -167,7 +167,7 @@ def _decode(file: BinaryIO, name: str) -> Iterator[Samples]:
             if rate != SAMPLE_RATE_HZ:
                 resampler = soxr.ResampleStream(rate, SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ")
             frames = max(1, _BLOCK_VALUES // opened.channels)
-            for block in opened.blocks(frames, dtype="float32", always_2d=True):
+            while len(block := opened.read(frames, dtype="float32", always_2d=True)):
                 mono = block.mean(axis=1, dtype=np.float32)
                 yield _to_int16(mono if resampler is None else resampler.resample_chunk(mono), name)
             if resampler is not None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import io
 import sys
+import tracemalloc
 import wave
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,9 @@ import pytest
 import soundfile
 
 from nanowakeword.arrays import Samples
-from nanowakeword.audio import check_chunk, read_audio
+from nanowakeword.audio import audio_blocks, check_chunk, read_audio
 from nanowakeword.errors import AudioError, DependencyError
-from tests.nanowakeword.audio_files import write_wav
+from tests.nanowakeword.audio_files import flac_that_claims, wav_that_claims, write_wav
 from tests.tiny_model import silence, tone
 
 RAMP: Samples = np.arange(-32_768, 32_768, 7).astype(np.int16)
@@ -138,6 +140,25 @@ def test_missing_files_and_folders(tmp_path: Path) -> None:
         read_audio(tmp_path)
     with pytest.raises(AudioError, match="cannot read"):
         read_audio(tmp_path / ("x" * 300))
+
+
+def test_what_a_header_claims_needs_no_memory() -> None:
+    """Two days of eight channels, of which a hundredth of a second is there."""
+    file = io.BytesIO(flac_that_claims(samples=2**36 - 1))
+    tracemalloc.start()
+    try:
+        with pytest.raises(AudioError, match=r"cannot read a\.flac"):
+            list(audio_blocks(file, name="a.flac"))
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("rate_hz", [0, 3_999, 384_001, 2**31 - 1])
+def test_rates_that_no_recording_has_are_refused(rate_hz: int) -> None:
+    file = io.BytesIO(wav_that_claims(rate_hz=rate_hz))
+    with pytest.raises(AudioError, match=r"cannot read a\.wav"):
+        list(audio_blocks(file, name="a.wav"))
 
 
 def test_random_bytes_raise_nothing_else(tmp_path: Path) -> None:
