@@ -53,8 +53,7 @@ def hear(folder: Path, *, settings: Settings, clips: Path, corpus: Path) -> None
     detector = Detector(
         DetectorConfig(
             frontends=settings.features.frontends,
-            architecture=settings.train.architecture,
-            layer_size=settings.train.layer_size,
+            network=settings.train.network,
             members=1,
         )
     )

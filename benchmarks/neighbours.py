@@ -176,8 +176,7 @@ class Sweep:
         detector = Detector(
             DetectorConfig(
                 frontends=self._settings.features.frontends,
-                architecture=self._settings.train.architecture,
-                layer_size=self._settings.train.layer_size,
+                network=self._settings.train.network,
                 members=1,
             )
         )

@@ -85,14 +85,12 @@ def untrained(settings: Settings) -> tuple[dict[str, Any], dict[str, Any]]:
     torch.manual_seed(settings.seed)
     verifier = DetectorConfig(
         frontends=tuple(settings.features.frontends),
-        architecture=settings.train.architecture,
-        layer_size=settings.train.layer_size,
+        network=settings.train.network,
         members=settings.train.members,
     )
     gate = DetectorConfig(
         frontends=(settings.features.gate_frontend,),
-        architecture=settings.distill.architecture,
-        layer_size=settings.distill.layer_size,
+        network=settings.distill.network,
         members=1,
     )
     return Detector(verifier).save_state(), Detector(gate).save_state()

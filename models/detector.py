@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from models.frontends.table import FRONT_ENDS, build_front_end
+from models.sizes import Network
 from models.streaming import settle
 from models.table import build_head
 from nanowakeword.timing import HOP_S, HOP_SAMPLES
@@ -29,14 +30,14 @@ class DetectorConfig:
     """What a detector is made of; saved beside its weights."""
 
     frontends: tuple[str, ...]
-    architecture: str
-    layer_size: int
+    network: Network
     members: int
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> DetectorConfig:
         """The inverse of `dataclasses.asdict` through JSON."""
-        return cls(**{**fields, "frontends": tuple(fields["frontends"])})
+        network = Network(**fields["network"])
+        return cls(**{**fields, "frontends": tuple(fields["frontends"]), "network": network})
 
 
 class Detector(nn.Module):
@@ -58,10 +59,7 @@ class Detector(nn.Module):
         self.config = config
         self.frontends = nn.ModuleList(build_front_end(name) for name in config.frontends)
         self.heads = nn.ModuleList(
-            cast(
-                nn.Module,
-                build_head(config.architecture, frontend=name, layer_size=config.layer_size, members=config.members),
-            )
+            cast(nn.Module, build_head(config.network, frontend=name, members=config.members))
             for name in config.frontends
         )
         self.part_sizes = [

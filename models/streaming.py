@@ -43,10 +43,12 @@ class Head(Protocol):
 
     Attributes:
         window_frames: frames that training sees; the last of them is the newest.
+        window_hops: hops that are pooled over.
         state_size: ``s``.
     """
 
     window_frames: int
+    window_hops: int
     state_size: int
 
     def __call__(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:

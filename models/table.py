@@ -1,63 +1,118 @@
-"""The architectures. To add one: a file beside this one, and a row here."""
+"""The architectures. To add one: a file beside this one, a row here, its sizes in ``models/sizes.py``."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, cast
+from dataclasses import dataclass
+from typing import Any, Final, cast
 
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
-from models.frontends.table import FRONT_ENDS
+from models.bcresnet import BcResNet
+from models.body import Frames
+from models.cnn import Cnn
+from models.conformer import Conformer
+from models.crnn import Crnn
+from models.dnn import Dnn
+from models.e_branchformer import EBranchformer
+from models.frontends.table import FRONT_ENDS, FrontEndRow
 from models.gru import Gru
+from models.head import PooledHead
+from models.lstm import Lstm
+from models.quartznet import QuartzNet
+from models.rnn import Rnn
+from models.sizes import Network
 from models.streaming import Head
 from models.tcn import Tcn
+from models.transformer import Transformer
 from nanowakeword.errors import ConfigError
 
-__all__ = ["ARCHITECTURES", "build_head"]
+__all__ = ["ARCHITECTURES", "Architecture", "build_head"]
 
-# A step of a head is 20 to 80 ms: finer frames are taken together, and reach further back through dilation.
+# A step of a head is 20 to 80 ms: finer frames are taken together.
 _FINE_FRAMES_PER_HOP: Final = 8
 _FINE_STRIDE: Final = 4
 
-
-def _tcn(*, frames_per_hop: int, **common: float) -> nn.Module:
-    fine = frames_per_hop >= _FINE_FRAMES_PER_HOP
-    shape = {"stride": _FINE_STRIDE, "dilations": (1, 2, 4)} if fine else {"stride": 1, "dilations": (1, 1)}
-    return Tcn(frames_per_hop=frames_per_hop, **common, **shape)  # type: ignore[arg-type]
+_ACTIVATIONS: Final[dict[str, Callable[[Tensor], Tensor]]] = {"gelu": F.gelu, "relu": F.relu, "silu": F.silu}
 
 
-def _gru(*, frames_per_hop: int, **common: float) -> nn.Module:
-    stride = _FINE_STRIDE if frames_per_hop >= _FINE_FRAMES_PER_HOP else 1
-    return Gru(frames_per_hop=frames_per_hop, stride=stride, **common)  # type: ignore[arg-type]
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """A row.
+
+    Attributes:
+        body: class of the network.
+        streaming: what it remembers in a stream, one line for people.
+        is_grouped: it computes all members at once; else there is one network for each.
+        is_frame_by_frame: it takes each frame as a step, however fine.
+    """
+
+    body: Callable[..., nn.Module]
+    streaming: str
+    is_grouped: bool = False
+    is_frame_by_frame: bool = False
 
 
-ARCHITECTURES: Final[dict[str, Callable[..., nn.Module]]] = {"gru": _gru, "tcn": _tcn}
+_CONVOLUTIONS: Final = "causal; each layer keeps its last frames"
+_RECURRENT: Final = "causal; the hidden state lives on without end"
+_ATTENTION: Final = "causal; cached keys of a bounded past"
+
+ARCHITECTURES: Final[dict[str, Architecture]] = {
+    "bcresnet": Architecture(body=BcResNet, streaming=_CONVOLUTIONS, is_grouped=True, is_frame_by_frame=True),
+    "cnn": Architecture(body=Cnn, streaming=_CONVOLUTIONS, is_grouped=True),
+    "conformer": Architecture(body=Conformer, streaming=_ATTENTION),
+    "crnn": Architecture(body=Crnn, streaming=_RECURRENT),
+    "dnn": Architecture(body=Dnn, streaming=_CONVOLUTIONS, is_grouped=True),
+    "e_branchformer": Architecture(body=EBranchformer, streaming=_ATTENTION),
+    "gru": Architecture(body=Gru, streaming=_RECURRENT),
+    "lstm": Architecture(body=Lstm, streaming=_RECURRENT),
+    "quartznet": Architecture(body=QuartzNet, streaming=_CONVOLUTIONS, is_grouped=True),
+    "rnn": Architecture(body=Rnn, streaming=_RECURRENT),
+    "tcn": Architecture(body=Tcn, streaming=_CONVOLUTIONS, is_grouped=True),
+    "transformer": Architecture(body=Transformer, streaming=_ATTENTION),
+}
 
 
-def build_head(architecture: str, *, frontend: str, layer_size: int, members: int, dropout_prob: float = 0.0) -> Head:
+def build_head(network: Network, *, frontend: str, members: int, dropout_prob: float = 0.0) -> Head:
     """A new head on a front end.
 
     Args:
-        architecture: a key of `ARCHITECTURES`.
+        network: which one; `models.sizes.choose_network` makes it.
         frontend: a key of ``FRONT_ENDS``.
-        layer_size: channels or hidden units of each member.
         members: networks whose logits are averaged.
         dropout_prob: in training.
 
     Raises:
-        ConfigError: unknown architecture or front end.
+        ConfigError: unknown front end.
     """
-    if architecture not in ARCHITECTURES:
-        raise ConfigError("architecture", got=repr(architecture), expected=f"one of {', '.join(ARCHITECTURES)}")
     if frontend not in FRONT_ENDS:
         raise ConfigError("front end", got=repr(frontend), expected=f"one of {', '.join(FRONT_ENDS)}")
-    row = FRONT_ENDS[frontend]
-    head = ARCHITECTURES[architecture](
-        n_features=row.n_features,
-        frames_per_hop=row.frames_per_hop,
-        context_frames=row.context_frames,
-        layer_size=layer_size,
+    front, row = FRONT_ENDS[frontend], ARCHITECTURES[network.architecture]
+    knobs: dict[str, Any] = {"layer_size": network.layer_size, "n_blocks": network.n_blocks}
+    knobs["dropout_prob"] = dropout_prob
+    activation = None if network.activation_function is None else _ACTIVATIONS[network.activation_function]
+    if activation is not None:
+        knobs["activation"] = activation
+    if row.is_grouped:
+        bodies = [row.body(_frames(front, row), members=members, **knobs)]
+    else:
+        bodies = [row.body(_frames(front, row), **knobs) for _ in range(members)]
+    head = PooledHead(
+        bodies,
         members=members,
+        n_features=front.n_features,
+        frames_per_hop=front.frames_per_hop,
+        context_frames=front.context_frames,
+        embedding_dim=network.embedding_dim,
+        activation=activation or F.relu,
         dropout_prob=dropout_prob,
     )
     return cast(Head, head)
+
+
+def _frames(front: FrontEndRow, row: Architecture) -> Frames:
+    is_fine = front.frames_per_hop >= _FINE_FRAMES_PER_HOP and not row.is_frame_by_frame
+    stride = _FINE_STRIDE if is_fine else 1
+    # Five eighths of the context may go into what a step sees; what is left is pooled over.
+    return Frames(n_features=front.n_features, stride=stride, reach=front.context_frames // stride * 5 // 8)

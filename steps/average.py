@@ -43,8 +43,7 @@ def run(context: Context) -> None:
     detector = Detector(
         DetectorConfig(
             frontends=settings.features.frontends,
-            architecture=settings.train.architecture,
-            layer_size=settings.train.layer_size,
+            network=settings.train.network,
             members=settings.train.members,
         )
     )
@@ -104,7 +103,7 @@ def choose_weights(
     network = cast(nn.Module, head)
     saved = {path.stem: torch.load(path, weights_only=True) for path in checkpoint_paths(checkpoints)}
     newest = list(saved)[-last:]
-    candidates: dict[str, Weights] = {f"single {name}": saved[name]["network"] for name in newest}
+    candidates: dict[str, Weights] = {f"single {name}": weights["network"] for name, weights in saved.items()}
     candidates["moving average"] = saved[newest[-1]]["ema"]
     network.load_state_dict(_mean([saved[name]["network"] for name in newest]))
     _estimate_statistics(head, train, used, frontend=frontend)
@@ -154,7 +153,7 @@ def _mean(many: list[Weights]) -> Weights:
 def _estimate_statistics(head: Head, data: RowReader, used: npt.NDArray[np.int64], *, frontend: str) -> None:
     """Batch-norm statistics of the weights as they now are, by a plain average over training rows."""
     network = cast(nn.Module, head)
-    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm1d)]
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
     network.eval()
     for norm in norms:

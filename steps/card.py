@@ -58,8 +58,9 @@ def first_card(
             for name in detector.config.frontends
         ],
         "architecture": {
-            "name": detector.config.architecture,
-            "layer_size": detector.config.layer_size,
+            "name": detector.config.network.architecture,
+            "layer_size": detector.config.network.layer_size,
+            "n_blocks": detector.config.network.n_blocks,
             "members": detector.config.members,
             "n_parameters": sum(parameter.numel() for parameter in heads),
             # The detector's file and its head's have the same: they belong together.

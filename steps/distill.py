@@ -72,12 +72,7 @@ def run(context: Context) -> None:
     store = context.input("features") / "features.zarr"
     train, validation = RowReader(store / "train"), RowReader(store / "validation")
     teacher = Detector.from_saved(torch.load(context.input("average") / "detector.pt", weights_only=True))
-    config = DetectorConfig(
-        frontends=(frontend,),
-        architecture=settings.distill.architecture,
-        layer_size=settings.distill.layer_size,
-        members=1,
-    )
+    config = DetectorConfig(frontends=(frontend,), network=settings.distill.network, members=1)
     torch.manual_seed(settings.seed)
     gate = Detector(config)
     head = cast(Head, gate.heads[0])

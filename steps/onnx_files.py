@@ -11,14 +11,13 @@ from typing import Any, Final
 
 import onnx
 import torch
-from onnxscript import opset18 as op
 from torch import Tensor, nn
 from torch.export import Dim
 
-import models.gru  # noqa: F401  # defines the operator that is translated below
 from nanowakeword.card import CARD_KEY
 from nanowakeword.errors import ModelError
 from nanowakeword.timing import HOP_SAMPLES
+from steps.onnx_recurrence import RECURRENT_OPERATORS
 
 __all__ = ["export_detector", "export_heads", "read_card", "write_card"]
 
@@ -108,7 +107,7 @@ def _export(
             opset_version=opset,
             dynamo=True,
             external_data=False,
-            custom_translation_table={torch.ops.nanowakeword.gru_stream.default: _onnx_gru},
+            custom_translation_table=RECURRENT_OPERATORS,
             verbose=False,
         )
     assert program is not None  # noqa: S101  # only None with dynamo=False
@@ -119,28 +118,6 @@ def _export(
     _forget_source(model)
     onnx.checker.check_model(model, full_check=True)
     path.write_bytes(model.SerializeToString(deterministic=True))
-
-
-def _onnx_gru(x: Any, hidden: Any, weight_ih: Any, weight_hh: Any, bias_ih: Any, bias_hh: Any) -> tuple[Any, Any]:
-    """`models.gru.gru_stream` as the GRU operator of ONNX, whose gates are in the order update, reset, new."""
-
-    def reorder(gates: Any) -> Any:
-        reset, update, new = op.Split(gates, num_outputs=3, axis=0)
-        return op.Concat(update, reset, new, axis=0)
-
-    first: Any = op.Constant(value_ints=[0])
-    second: Any = op.Constant(value_ints=[1])
-    y, last = op.GRU(
-        op.Transpose(x, perm=[1, 0, 2]),  # [t, b, f]
-        op.Unsqueeze(reorder(weight_ih), first),
-        op.Unsqueeze(reorder(weight_hh), first),
-        op.Unsqueeze(op.Concat(reorder(bias_ih), reorder(bias_hh), axis=0), first),
-        None,
-        op.Unsqueeze(hidden, first),
-        hidden_size=weight_hh.shape[1],
-        linear_before_reset=1,
-    )
-    return op.Transpose(op.Squeeze(y, second), perm=[1, 0, 2]), op.Squeeze(last, first)
 
 
 def _is_frozen(port: onnx.ValueInfoProto, shapes: dict[str, dict[int, Any]]) -> bool:

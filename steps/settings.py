@@ -11,10 +11,20 @@ import unicodedata
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from models.sizes import MAX_BLOCKS, SIZES, Network, SizeName, activations, choose_network, plain_name
 from nanowakeword.errors import ConfigError
 from nanowakeword.timing import HOP_S
 
@@ -42,7 +52,6 @@ Positive = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
 
 FRONT_ENDS = Literal["logmel", "speech_embedding", "wakehubert"]
-ARCHITECTURES = Literal["gru", "tcn"]
 ENGINES = Literal["espeak", "festival", "flite", "hibari", "kokoro", "piper", "pyttsx3"]
 POOLS = Literal["positive", "partial", "speech", "noise", "neighbour"]
 
@@ -312,11 +321,49 @@ class SpecAugment(Section):
     features: Positive
 
 
-class Train(Section):
+class NetworkSection(Section):
+    """A section that says which network to train."""
+
+    architecture: str
+    size: SizeName
+    layer_size: Annotated[int, Field(ge=2, le=1_024)] | None
+    n_blocks: Annotated[int, Field(ge=1, le=MAX_BLOCKS)] | None
+    embedding_dim: Annotated[int, Field(ge=1, le=1_024)] | None
+    activation_function: str | None
+
+    @property
+    def network(self) -> Network:
+        """The network asked for."""
+        return choose_network(
+            self.architecture,
+            size=self.size,
+            layer_size=self.layer_size,
+            n_blocks=self.n_blocks,
+            embedding_dim=self.embedding_dim,
+            activation_function=self.activation_function,
+        )
+
+    @field_validator("architecture")
+    @classmethod
+    def _known(cls, architecture: str) -> str:
+        name = plain_name(architecture)
+        if name is None:
+            raise ValueError(f"got {architecture!r}; expected one of {', '.join(SIZES)}")
+        return name
+
+    @field_validator("activation_function")
+    @classmethod
+    def _free(cls, function: str | None, info: ValidationInfo) -> str | None:
+        name = info.data.get("architecture")  # missing where it is wrong itself
+        if function is not None and name is not None and function not in activations(name):
+            expected = ", ".join(activations(name)) or f"null: {name} has its own"
+            raise ValueError(f"got {function!r}; expected {expected}")
+        return function
+
+
+class Train(NetworkSection):
     """The heads' training."""
 
-    architecture: ARCHITECTURES
-    layer_size: Positive
     dropout_prob: Annotated[float, Field(ge=0.0, lt=1.0)]
     members: Annotated[int, Field(ge=1, le=16)]
     device: Literal["auto", "cpu", "cuda"]
@@ -370,11 +417,9 @@ class Average(Section):
     last: Positive
 
 
-class Distill(Section):
+class Distill(NetworkSection):
     """The gate."""
 
-    architecture: ARCHITECTURES
-    layer_size: Positive
     steps: Positive
     learning_rate_max: Annotated[float, Field(gt=0.0)]
     temperature: Annotated[float, Field(gt=0.0)]

@@ -38,9 +38,8 @@ def run(context: Context) -> None:
         seed = settings.seed * 1_000 + number
         torch.manual_seed(seed)
         head = build_head(
-            settings.train.architecture,
+            settings.train.network,
             frontend=frontend,
-            layer_size=settings.train.layer_size,
             members=settings.train.members,
             dropout_prob=settings.train.dropout_prob,
         )

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from models.sizes import SIZES
 from nanowakeword.errors import ConfigError
 from steps.closure import CHECKOUT
 from steps.settings import Settings, load_settings
@@ -61,7 +62,7 @@ def test_the_committed_settings_are_valid() -> None:
         (put("lerning", {}), "lerning: unknown key (known: seed, wakeword, "),
         (drop("export.opset"), "export.opset: missing"),
         (drop("train"), "train: missing"),
-        (put("train", 5), "train: got 5; expected the settings architecture, layer_size, "),
+        (put("train", 5), "train: got 5; expected the settings architecture, size, "),
         (put("train", None), "train: got None; expected the settings architecture, "),
         (put("train.steps", 0), "train.steps: got 0; expected greater than 0"),
         (put("train.steps", "600"), "train.steps: got '600'; expected a valid integer"),
@@ -70,7 +71,13 @@ def test_the_committed_settings_are_valid() -> None:
         (put("seed", -1), "seed: got -1; expected greater than or equal to 0"),
         (put("train.learning_rate_max", float("nan")), "train.learning_rate_max: got nan; expected a finite number"),
         (put("evaluate.babble_snr_db", float("inf")), "evaluate.babble_snr_db: got inf; expected a finite number"),
-        (put("train.architecture", "lstm"), "train.architecture: got 'lstm'; expected 'gru' or 'tcn'"),
+        (put("train.architecture", "lstmm"), "train.architecture: got 'lstmm'; expected one of bcresnet, cnn, "),
+        (put("train.size", "huge"), "train.size: got 'huge'; expected 'tiny', 'small' or 'medium'"),
+        (put("train.n_blocks", 7), "train.n_blocks: got 7; "),
+        (
+            put("distill.activation_function", "tanh"),
+            "distill.activation_function: got 'tanh'; expected relu, gelu, silu",
+        ),
         (put("synthesize.engines", {"kokro": 1.0}), "synthesize.engines.kokro: got 'kokro'; expected 'espeak', "),
         (put("synthesize.engines", {}), "synthesize.engines: got {}; "),
         (put("synthesize.engines", {"piper": 0}), "synthesize.engines.piper: got 0; expected greater than 0"),
@@ -160,3 +167,21 @@ def test_settings_do_not_change() -> None:
     settings = load_settings(CHECKOUT / "params.yaml")
     with pytest.raises(ValueError, match="frozen"):
         settings.train.steps = 1
+
+
+@pytest.mark.parametrize(
+    ("spelling", "name"), [("LSTM", "lstm"), ("BcResNet", "bcresnet"), ("E-Branchformer", "e_branchformer")]
+)
+def test_usual_spellings_of_architectures_are_accepted(tmp_path: Path, spelling: str, name: str) -> None:
+    assert load_edited(tmp_path, put("train.architecture", spelling)).train.network.architecture == name
+
+
+def test_an_activation_is_refused_where_the_paper_fixes_it(tmp_path: Path) -> None:
+    wrong = put("train.architecture", "lstm"), put("train.activation_function", "gelu")
+    with pytest.raises(ConfigError, match=r"train\.activation_function: got 'gelu'; expected null: lstm has its own"):
+        load_edited(tmp_path, *wrong)
+
+
+def test_sizes_fill_what_is_left_open(tmp_path: Path) -> None:
+    network = load_edited(tmp_path, put("train.size", "medium"), put("train.n_blocks", 1)).train.network
+    assert (network.layer_size, network.n_blocks, network.activation_function) == (SIZES["tcn"].medium[0], 1, "relu")

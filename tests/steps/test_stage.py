@@ -217,7 +217,7 @@ class TestCheckpoints:
     def test_are_others_for_other_settings_of_the_stage_only(self, root: Path, install: Install) -> None:
         params = root / "params.yaml"
         first = self.checkpoints(root, install, finish=False)
-        params.write_text(params.read_text().replace("layer_size: 64", "layer_size: 32"))
+        params.write_text(params.read_text().replace("size: small", "size: medium"))
         assert self.checkpoints(root, install, finish=False) == first
         params.write_text(params.read_text().replace("positives: 2400", "positives: 24"))
         second = self.checkpoints(root, install, finish=False)

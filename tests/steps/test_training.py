@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.sizes import choose_network
 from models.streaming import Head
 from models.table import build_head
 from nanowakeword.errors import ConfigError
@@ -43,7 +44,7 @@ def one_thread() -> None:
 
 def make_head() -> Head:
     torch.manual_seed(4)
-    return build_head("tcn", frontend=FRONT_END, layer_size=8, members=2, dropout_prob=0.2)
+    return build_head(choose_network("tcn", layer_size=8), frontend=FRONT_END, members=2, dropout_prob=0.2)
 
 
 def make_job(store: Path, checkpoints: Path, *, steps: int = 40) -> TrainingJob:

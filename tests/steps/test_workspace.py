@@ -174,7 +174,7 @@ class TestAgain:
     def test_a_new_wish_is_laid_over_edits_once(self, folder: Path) -> None:
         prepare_workspace(folder, phrase="ok house")
         params = folder / "params.yaml"
-        params.write_text(params.read_text("utf-8").replace("layer_size: 64", "layer_size: 48"))
+        params.write_text(params.read_text("utf-8").replace("layer_size: null", "layer_size: 48"))
         settings = prepare_workspace(folder, phrase="ok house", options=["train.steps=9"]).settings
         assert (settings.train.layer_size, settings.train.steps) == (48, 9)
         params.write_text(params.read_text("utf-8").replace("steps: 9", "steps: 10"))
