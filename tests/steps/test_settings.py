@@ -15,6 +15,7 @@ from steps.closure import CHECKOUT
 from steps.settings import Settings, load_settings
 
 Edit = Callable[[dict[str, Any]], None]
+MARGIN = {"weight": 1.0, "margin_pos": 3.0, "margin_neg": -3.0, "logit_reg_weight": 0.0, "logit_reg_margin": 6.0}
 
 
 def load_edited(folder: Path, *edits: Edit) -> Settings:
@@ -91,6 +92,22 @@ def test_the_committed_settings_are_valid() -> None:
         (put("features.frontends", ["logmel", "logmel"]), "features.frontends: got ['logmel', 'logmel']; expected"),
         (put("train.batch_composition", {"speech": 1}), "train.batch_composition: has no positive rows"),
         (put("train.batch_composition", {"positive": 1}), "train.batch_composition: has no negative rows"),
+        (put("train.isbl.loss_floor", 3.0), "train.isbl: got loss_floor 3; expected at most loss_cap, 2"),
+        (
+            put("train.warmup_steps", 20),
+            "train: got warmup_steps 20 with lr_scheduler_type onecycle, which warms up by",
+        ),
+        (
+            put("train.margin", {**MARGIN, "wait": 1}),
+            'train.margin.wait: unknown key; did you mean "weight"? (known: weight, ',
+        ),
+        (
+            put("train.margin", {**MARGIN, "margin_neg": 4}),
+            "train.margin: got margin_neg 4 and margin_pos 3; expected margin_neg below ",
+        ),
+        (put("train.loss_bias", 1.0), "train.loss_bias: got 1.0; expected less than 1"),
+        (put("train.device", "gpu"), "train.device: got 'gpu'; expected 'auto', 'cpu' or 'cuda'"),
+        (put("average.last", 9), "average.last: got 9; expected at most train.checkpoint_limit, 5"),
         (put("publish.budget_fa_per_hour", 0.7), "publish.budget_fa_per_hour: got 0.7; expected one of evaluate."),
         (put("wakeword.phrase", "  "), "wakeword.phrase: is empty; expected the words to listen for, "),
         (put("wakeword.phrase", "- '"), 'wakeword.phrase: got "- \'", which has no letter in it'),
@@ -107,6 +124,13 @@ def test_a_wrong_setting(tmp_path: Path, edit: Edit, message: str) -> None:
     assert first == f"{tmp_path / 'params.yaml'}: 1 wrong setting"
     assert len(lines) == 1
     assert lines[0].startswith(f"  {message}")
+
+
+def test_a_warm_up_is_shorter_than_each_training(tmp_path: Path) -> None:
+    cosine = put("train.lr_scheduler_type", "cosine")
+    assert load_edited(tmp_path, cosine, put("train.warmup_steps", 599)).train.warmup_steps == 599
+    with pytest.raises(ConfigError, match=r"train.warmup_steps: got 300; expected fewer than .*, 300"):
+        load_edited(tmp_path, cosine, put("train.warmup_steps", 300), put("distill.steps", 300))
 
 
 def test_all_errors_come_at_once(tmp_path: Path) -> None:
