@@ -121,7 +121,6 @@ def test_a_client_that_leaves_fails_nothing(traced: RunningServer, exporter: InM
     left.set()
     (span,) = spans(exporter, f"{SERVICE}/Detect")
     assert span.status.status_code is StatusCode.UNSET
-    assert facts(span)["rpc.grpc.status_code"] == grpc.StatusCode.CANCELLED.value[0]
 
 
 def test_a_parent_that_is_none_is_passed_over(traced: RunningServer, exporter: InMemorySpanExporter) -> None:
