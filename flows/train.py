@@ -89,9 +89,11 @@ class _ProgressBar:
     def __init__(self, stage: str) -> None:
         self._stage = stage
         self._artifact: UUID | None = None
+        self._facts: dict[str, str] = {}
 
     def report(self, entry: dict[str, Any]) -> None:
         """Show one entry of the file that steps/progress.py writes."""
+        self._facts = entry.get("facts", self._facts)
         if entry["total"]:
             text = f"{entry['done']}/{entry['total']} {entry['unit']} {entry['note']}".strip()
             self._show(100.0 * entry["done"] / entry["total"], text)
@@ -100,6 +102,9 @@ class _ProgressBar:
         """Show the stage as done."""
         if self._artifact is not None:
             self._show(100.0, "done")
+        if self._facts:
+            rows = [{"fact": name, "value": value} for name, value in self._facts.items()]
+            create_table_artifact(rows, key=f"{self._stage}-facts", description=f"{self._stage}: where it ended")
 
     def _show(self, percent: float, text: str) -> None:
         if self._artifact is None:

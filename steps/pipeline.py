@@ -24,10 +24,14 @@ _HEADER: Final = """\
 # Shown by `dvc metrics show` and `dvc plots show`.
 _FOOTER: Final = """\
 metrics:
+  - artifacts/train/report.json
   - artifacts/evaluate/metrics.json
 
 plots:
   - artifacts/train/training.png
+  - artifacts/train/curves:
+      x: step
+      y: stable_loss
   - artifacts/evaluate/det.png
   - artifacts/evaluate/confusables.png
 """

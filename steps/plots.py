@@ -20,20 +20,29 @@ def save_figure(figure: Figure, path: Path) -> None:
     figure.savefig(path, dpi=110, bbox_inches="tight", metadata={"Software": None})
 
 
-def plot_training(histories: dict[str, list[dict[str, Any]]], path: Path) -> None:
-    """Loss and validation miss rate over the steps, one colour per front end."""
-    figure = Figure(figsize=(9, 3.6))
-    losses, misses = figure.subplots(1, 2)
-    for frontend, history in histories.items():
-        steps = [entry["step"] for entry in history]
-        losses.plot(steps, [entry["loss"] for entry in history], marker="o", label=f"{frontend}, training")
-        losses.plot(
-            steps, [entry["validation_loss"] for entry in history], ls="--", marker="o", label=f"{frontend}, validation"
-        )
-        misses.plot(steps, [100 * entry["miss_rate"] for entry in history], marker="o", label=frontend)
-    losses.set(title="Loss", xlabel="steps", yscale="log")
-    misses.set(title="Missed validation windows, held-out voices", xlabel="steps", ylabel="%", ylim=(0, None))
-    for axes in (losses, misses):
+def plot_training(histories: dict[str, list[dict[str, Any]]], losses: dict[str, list[float]], path: Path) -> None:
+    """Loss, validation miss rate and mean logits over the steps, one colour per front end.
+
+    Args:
+        histories: an entry per validation, by front end.
+        losses: of each step.
+        path: of the picture.
+    """
+    figure = Figure(figsize=(13, 3.8))
+    left, middle, right = figure.subplots(1, 3)
+    for number, (frontend, history) in enumerate(histories.items()):
+        steps, color = [entry["step"] for entry in history], f"C{number}"
+        left.plot(range(1, len(losses[frontend]) + 1), losses[frontend], color=color, alpha=0.2, lw=0.8)
+        left.plot(steps, [entry["loss"] for entry in history], color=color, marker="o", label=f"{frontend}, training")
+        validation = [entry["validation_loss"] for entry in history]
+        left.plot(steps, validation, color=color, ls="--", marker="o", label=f"{frontend}, validation")
+        middle.plot(steps, [100 * entry["miss_rate"] for entry in history], color=color, marker="o", label=frontend)
+        right.plot(steps, [entry["positive_logit"] for entry in history], color=color, marker="^", label=frontend)
+        right.plot(steps, [entry["negative_logit"] for entry in history], color=color, marker="v")
+    left.set(title="Loss: of each step, running average", xlabel="steps", yscale="log")
+    middle.set(title="Missed in validation, held-out voices", xlabel="steps", ylabel="%", ylim=(0, None))
+    right.set(title="Mean logits: phrase above, others below", xlabel="steps")
+    for axes in (left, middle, right):
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
     save_figure(figure, path)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import torch
 
 from models.table import build_head
 from steps.checkpoints import checkpoint_paths
+from steps.effective_settings import EffectiveSetting, effective_settings
 from steps.losses import HardTargets
 from steps.plots import plot_training
-from steps.stage import Context
+from steps.settings import Train
+from steps.stage import STAGES, Context
 from steps.store import RowReader
-from steps.training import TrainingJob, train_head
+from steps.training import Trained, TrainingJob, train_head
+from steps.training_report import curve_csv, describe_run, format_run
 
 __all__ = ["run"]
 
@@ -25,15 +30,19 @@ THREADS: Final = 1
 def run(context: Context) -> None:
     """Train the heads.
 
-    Writes ``<front end>/step_*.pt`` (weights of the newest checkpoints and their moving average), ``history.json`` and
-    ``training.png``.
+    Writes ``<front end>/step_*.pt`` (weights of the kept checkpoints and their moving average), ``history.json``, the
+    figures ``report.json``, for people ``report.md`` and ``training.png``, and ``curves/<front end>.csv`` for DVC.
     """
+    # Without it cuBLAS refuses to be deterministic; it is read when a GPU is first used.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
     torch.set_num_threads(THREADS)
     settings, progress = context.settings, context.progress
     store = context.input("features") / "features.zarr"
     train, validation = RowReader(store / "train"), RowReader(store / "validation")
-    histories: dict[str, list[dict[str, Any]]] = {}
+    runs: dict[str, Trained] = {}
+    effective = effective_settings(settings, sections=STAGES["train"].sections)
+    progress.say(_tell(effective))
     for number, frontend in enumerate(settings.features.frontends):
         seed = settings.seed * 1_000 + number
         torch.manual_seed(seed)
@@ -59,10 +68,31 @@ def run(context: Context) -> None:
                 margin=settings.train.margin,
             ),
         )
-        histories[frontend] = train_head(head, job, progress=progress).history
+        with progress.table():
+            runs[frontend] = train_head(head, job, progress=progress)
         keep_weights(job.checkpoints, context.out / frontend)
-    (context.out / "history.json").write_text(json.dumps(histories, indent=2) + "\n", encoding="utf-8")
-    plot_training(histories, context.out / "training.png")
+    _write_reports(runs, effective, settings.train, context.out)
+    progress.say(f"see {context.root / STAGES['train'].out / 'report.md'}")
+
+
+def _tell(effective: Sequence[EffectiveSetting]) -> str:
+    """The settings that are the user's, in a line; all of them are in the report."""
+    mine = [f"{setting.name} {setting.value}" for setting in effective if setting.source != "default"]
+    return f"settings of the user: {', '.join(mine) or 'none'}; all others are the defaults"
+
+
+def _write_reports(
+    runs: Mapping[str, Trained], effective: Sequence[EffectiveSetting], settings: Train, folder: Path
+) -> None:
+    histories = {name: trained.history for name, trained in runs.items()}
+    figures = describe_run(runs, steps=settings.steps, fa_per_hour=settings.validation_fa_per_hour)
+    (folder / "history.json").write_text(json.dumps(histories, indent=2) + "\n", encoding="utf-8")
+    (folder / "report.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    (folder / "report.md").write_text(format_run(figures, effective), encoding="utf-8")
+    (folder / "curves").mkdir()
+    for name, trained in runs.items():
+        (folder / "curves" / f"{name}.csv").write_text(curve_csv(trained), encoding="utf-8")
+    plot_training(histories, {name: trained.losses for name, trained in runs.items()}, folder / "training.png")
 
 
 def keep_weights(checkpoints: Path, folder: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -32,7 +33,7 @@ from steps.settings import NegativesUp, Train
 from steps.store import RowReader
 from steps.validation import Validation, validate
 
-__all__ = ["Trained", "TrainingJob", "dataset", "train_head", "used_rows"]
+__all__ = ["Trained", "TrainingJob", "dataset", "stable_losses", "train_head", "used_rows"]
 
 LossFunction = Callable[[Tensor, npt.NDArray[np.int64]], Tensor]
 _STANDARDISE_ROWS: Final = 4_096
@@ -79,6 +80,16 @@ class Trained:
     history: list[dict[str, Any]]
     losses: list[float]
 
+    @property
+    def best(self) -> dict[str, Any]:
+        """The entry with the fewest misses; among equals of the least loss, then the first."""
+        return min(self.history, key=lambda entry: (entry["miss_rate"], round(entry["validation_loss"], 3)))
+
+
+def stable_losses(losses: Sequence[float]) -> list[float]:
+    """The running average after each of some losses."""
+    return list(accumulate(losses, _smooth))
+
 
 def train_head(head: Head, job: TrainingJob, *, progress: Progress) -> Trained:
     """Train a head in place.
@@ -115,7 +126,7 @@ def train_head(head: Head, job: TrainingJob, *, progress: Progress) -> Trained:
 
     torch.manual_seed(job.seed)
     step = _resume(checkpoints, parts, trained, running)
-    while step < job.steps and not _gave_up(trained.history, settings.early_stopping):
+    while step < job.steps and not _gave_up(trained, settings.early_stopping):
         network.train()
         rows = sampler.draw()
         weights = weigh(negative_weight=trained.history[-1]["negative_weight"] if trained.history else 1.0).to(device)
@@ -162,10 +173,10 @@ def train_head(head: Head, job: TrainingJob, *, progress: Progress) -> Trained:
             entry = {"step": step, **running.values, "learning_rate": schedule.get_last_lr()[0], **result.to_json()}
             entry["negative_weight"] = _negative_weight(trained.history, result, settings.negatives_up)
             trained.history.append(entry)
-            checkpoints.save(
-                step, _state(parts, trained, running), best=trained.history[_best(trained.history)]["step"]
-            )
-        progress.update(step, job.steps, unit="steps", note=_note(job.frontend, running, trained.history))
+            checkpoints.save(step, _state(parts, trained, running), best=trained.best["step"])
+        facts = _facts(running, trained, settings)
+        note = "; ".join(f"{name} {value}" for name, value in facts.items())
+        progress.update(step, job.steps, unit="steps", note=f"{job.frontend}: {note}", facts=facts)
     network.cpu()
     return trained
 
@@ -197,6 +208,10 @@ def standardise(network: nn.Module, data: RowReader, used: npt.NDArray[np.int64]
     network.deviation = torch.from_numpy((frames.std(axis=0) + 1e-3).astype(np.float32))
 
 
+def _smooth(old: float, new: float) -> float:
+    return _SMOOTHING * old + (1 - _SMOOTHING) * new
+
+
 class _Running:
     """Running averages of the loss and of the scores of both classes."""
 
@@ -210,17 +225,14 @@ class _Running:
             "negative_score": float(scores[is_negative].mean()),
         }
         old = self.values or new
-        self.values = {name: _SMOOTHING * old[name] + (1 - _SMOOTHING) * value for name, value in new.items()}
+        self.values = {name: _smooth(old[name], value) for name, value in new.items()}
 
 
-def _best(history: Sequence[Mapping[str, Any]]) -> int:
-    """Index of the entry with the fewest misses; among equals of the least loss, then of the first."""
-    return min(range(len(history)), key=lambda i: (history[i]["miss_rate"], round(history[i]["validation_loss"], 3)))
-
-
-def _gave_up(history: Sequence[Mapping[str, Any]], patience: int | None) -> bool:
+def _gave_up(trained: Trained, patience: int | None) -> bool:
     """Whether the last ``patience`` validations brought nothing better."""
-    return patience is not None and len(history) > patience and len(history) - 1 - _best(history) >= patience
+    if patience is None or not trained.history:
+        return False
+    return len(trained.history) - 1 - trained.history.index(trained.best) >= patience
 
 
 def _negative_weight(history: Sequence[Mapping[str, Any]], result: Validation, settings: NegativesUp | None) -> float:
@@ -231,9 +243,18 @@ def _negative_weight(history: Sequence[Mapping[str, Any]], result: Validation, s
     return min(weight * settings.factor, settings.most)
 
 
-def _note(frontend: str, running: _Running, history: list[dict[str, Any]]) -> str:
-    miss = f", validation miss {100 * history[-1]['miss_rate']:.1f} %" if history else ""
-    return f"{frontend}: loss {running.values['loss']:.4f}{miss}"
+def _facts(running: _Running, trained: Trained, settings: Train) -> dict[str, str]:
+    """What a person sees of the step just done."""
+    values = running.values
+    facts = {
+        "loss": f"{trained.losses[-1]:.4f}, stable {values['loss']:.4f}",
+        "scores": f"{values['positive_score']:.3f} of the phrase, {values['negative_score']:.3f} of others",
+    }
+    if trained.history:
+        last, best = trained.history[-1], trained.best
+        facts["validation"] = f"misses {100 * last['miss_rate']:.1f} % at {settings.validation_fa_per_hour:g} FA/h"
+        facts["best"] = f"{100 * best['miss_rate']:.1f} %, step {best['step']}"
+    return facts
 
 
 def _state(parts: Mapping[str, Any], trained: Trained, running: _Running) -> dict[str, Any]:

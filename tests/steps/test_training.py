@@ -148,7 +148,7 @@ def test_it_learns_in_bfloat16_and_keeps_float32_weights(store: Path, tmp_path: 
 
 def test_a_loss_that_is_no_number_is_an_error(store: Path, tmp_path: Path) -> None:
     job = TrainingJob(
-        **{**vars(make_job(store, tmp_path)), "loss": lambda logits, rows: logits.mean(dim=1) * float("nan")}
+        **{**vars(make_job(store, tmp_path)), "loss": lambda logits, _: logits.mean(dim=1) * float("nan")}
     )
     with pytest.raises(ModelError, match=r"diverged at step 1\. Lower train.learning_rate_max"):
         train_head(make_head(), job, progress=Progress("train"))
