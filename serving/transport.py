@@ -50,21 +50,18 @@ def channel_options(config: ServerConfig, patience: Patience) -> list[tuple[str,
         # Two servers on one port would share its clients by chance: a second one has to fail. Workers are one server.
         ("grpc.so_reuseport", int(config.workers > 1)),
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-        ("grpc.max_metadata_size", _MAX_METADATA_BYTES),
-        # Between the two limits calls are refused by chance.
+        # Above the limit that gRPC has by itself, and below this one, calls are refused by chance: the two are equal.
         ("grpc.absolute_max_metadata_size", _MAX_METADATA_BYTES),
         # Flow-control windows stay at 64 KiB, 2 s of audio: what may wait here for one stream is bounded.
         ("grpc.http2.bdp_probe", 0),
         ("grpc.max_concurrent_streams", _MAX_STREAMS_PER_CONNECTION),
         ("grpc.max_allowed_incoming_connections", _max_connections()),
         ("grpc.server_handshake_timeout_ms", milliseconds(patience.handshake_s)),
-        ("grpc.http2.settings_timeout", milliseconds(patience.handshake_s)),
         ("grpc.max_connection_idle_ms", milliseconds(patience.idle_s)),
         ("grpc.keepalive_time_ms", milliseconds(patience.ping_every_s)),
         ("grpc.http2.ping_timeout_ms", milliseconds(patience.ping_s)),
-        ("grpc.keepalive_permit_without_calls", 1),
-        # Clients may ask as often; those that ask more often are sent away.
-        ("grpc.http2.min_recv_ping_interval_without_data_ms", milliseconds(patience.ping_every_s / 3)),
+        # Clients may ask, too, though not more often than this; gRPC would allow it each five minutes.
+        ("grpc.http2.min_ping_interval_without_data_ms", milliseconds(patience.ping_every_s / 3)),
     ]
 
 
