@@ -92,7 +92,8 @@ class Library:
                 model = self._load_file(path)
                 self._add(path, model)
             except NanoWakewordError as error:
-                _LOG.warning("%s is not served%s: %s", path, ", its earlier file is" * (path in self._loaded), error)
+                kept = " (its earlier version still is)" if path in self._loaded else ""
+                _LOG.warning("%s is not served%s: %s", path, kept, error)
             else:
                 _LOG.info("model %s is served from %s", model.name, path)
         models = tuple(self._loaded[path] for path in found if path in self._loaded)

@@ -63,6 +63,7 @@ class Seat:
         self.lane = lane
         self.loop = asyncio.get_running_loop()
         self.slot = lane.slots.take()
+        lane.streams += 1
         self.future: asyncio.Future[Scores] | None = None
         self.lag_s = 0.0
         self.left = False

@@ -42,8 +42,9 @@ class Slots:
         with self._lock:
             if self._free:
                 slot = heapq.heappop(self._free)  # the lowest: rows in use stay close together
-                for states in self._states:
-                    states[slot] = 0.0
+                if slot < self._capacity:  # its stream may have left before it was ever judged
+                    for states in self._states:
+                        states[slot] = 0.0
                 return slot
             self._end += 1
             return self._end - 1
