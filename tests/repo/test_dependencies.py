@@ -21,7 +21,7 @@ ALLOWED = {
     "models": {"train"},
     "steps": {"train"},
     "flows": {"train"},
-    "serving": {"serve", "codecs"},
+    "serving": {"serve", "codecs", "wyoming", "tracing"},
     "protos": {"dev"},
     "tests": {"dev"},
     "benchmarks": {"dev"},
