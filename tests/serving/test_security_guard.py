@@ -254,6 +254,25 @@ def test_a_kept_key_of_tokens_outlives_the_server(start: Start, tmp_path: Path) 
     assert ask(start(**settings).address, bearer(token)) == OK
 
 
+def test_a_restart_forgets_what_was_revoked(start: Start, tmp_path: Path) -> None:
+    path = tmp_path / "token.key"
+    path.touch(mode=0o600)
+    path.write_bytes(b"k" * 32)
+    settings = {"api_keys": API_KEYS, "enable_tokens": True, "token_key_file": path}
+    first = start(**settings)
+    token = issue(first, KITCHEN).token
+    assert revoke(first, key(KITCHEN), token=token) == "OK"
+    assert ask(first.address, bearer(token)) == WRONG
+    assert ask(start(**settings).address, bearer(token)) == OK
+
+
+def test_a_token_works_wherever_it_is_shown(start: Start) -> None:
+    server = start(api_keys=API_KEYS, enable_tokens=True, trusted_proxies=("127.0.0.1",))
+    token = issue(server, KITCHEN).token
+    for address in ("192.0.2.1", "2001:db8::1"):
+        assert ask(server.address, forwarded(address, bearer(token))) == OK
+
+
 def test_revoked_tokens(start: Start) -> None:
     server = start(api_keys=API_KEYS, enable_tokens=True, ban_duration=0)
     first, second, third, fourth = (issue(server, KITCHEN) for _ in range(4))

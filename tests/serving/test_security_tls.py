@@ -189,3 +189,21 @@ def test_a_renewed_certificate_is_taken_up_and_a_bad_one_is_not(
         assert served_name(server, authority) == "third"
         stream.send_audio(0.08)
         assert server.open_streams == 1, "streams of the time before go on"
+
+
+def test_certificates_are_looked_at_in_the_handshake_only(
+    start: Start, authority: Authority, stranger: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tls, "_LOOK_S", 0.0)
+    trusted = tmp_path / "trusted.pem"
+    shutil.copy(authority.path, trusted)
+    server = start(**{**settings(authority.issue("server")), "ssl_ca_certs": trusted})
+    mine = client(authority, authority.issue("mine"))
+    with Stream(server.address, credentials=mine) as stream:
+        assert stream.opened()
+        trusted.write_bytes(stranger.path.read_bytes())
+        assert ask(server.address, credentials=mine)[0] == "UNAVAILABLE"
+        theirs = client(authority, stranger.issue("theirs"))
+        assert ask(server.address, credentials=theirs) == OK
+        stream.send_audio(0.08)
+        assert server.open_streams == 1
