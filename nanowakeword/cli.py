@@ -57,6 +57,7 @@ class CheckoutCommand(NamedTuple):
 CHECKOUT_COMMANDS: Final = {
     "clips": CheckoutCommand("clips", "list, play or export the windows that a model is trained on"),
     "corpus": CheckoutCommand("manifest", "write a manifest of a public corpus that you downloaded"),
+    "journal": CheckoutCommand("journal", "show and compare training runs, and which setting went with which gain"),
     "say": CheckoutCommand("say", "hear how each engine says a phrase, before a long run"),
 }
 

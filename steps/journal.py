@@ -1,26 +1,38 @@
 """The training journal: every published run, with what it was made by and how it did.
 
 ``journal.jsonl`` keeps the entries, ``journal.md`` shows them. Both lie in the workspace beside the settings and are
-only ever added to.
+only ever added to. An entry has ``time``, ``git_commit``, ``settings``, ``positives``, ``negatives``, ``hours``,
+``points`` (misses and false accepts with their limits), ``training`` (the figures of the stage train), ``data``
+(windows by split and form, hashes of what the stages made), ``seconds`` of each stage, and ``packages``; the oldest
+entries lack the last four.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from ruamel.yaml import YAML
+
+from nanowakeword.errors import StorageError
+from steps.journal_comparison import format_journal
 from steps.settings import Settings
+from steps.stage import STAGES, stage_seconds
 
-__all__ = ["add_entry"]
+__all__ = ["add_entry", "read_entries"]
+
+_PACKAGES: Final = ("torch", "numpy", "onnx", "onnxruntime", "dvc")
 
 
-def add_entry(root: Path, settings: Settings, metrics: dict[str, Any], *, git_commit: str | None) -> None:
+def add_entry(root: Path, settings: Settings, metrics: Mapping[str, Any], *, git_commit: str | None) -> None:
     """Add a run.
 
     Args:
-        root: the workspace.
+        root: the workspace, with what the stages made.
         settings: of the run.
         metrics: of the stage evaluate.
         git_commit: of the code.
@@ -34,42 +46,48 @@ def add_entry(root: Path, settings: Settings, metrics: dict[str, Any], *, git_co
         "negatives": metrics["negatives"],
         "hours": metrics["test"]["hours"],
         "points": points,
+        "training": _json(root / STAGES["train"].out / "report.json"),
+        "data": {
+            "windows": _json(root / STAGES["augment"].out / "summary.json").get("windows", {}),
+            "hashes": _hashes(root / "dvc.lock"),
+        },
+        "seconds": stage_seconds(root),
+        "packages": {package: version(package) for package in _PACKAGES},
     }
+    entries = [*read_entries(root), entry]
+    _replace(root / "journal.jsonl", "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in entries))
+    _replace(root / "journal.md", format_journal(entries))
+
+
+def read_entries(root: Path) -> list[dict[str, Any]]:
+    """The entries of a workspace, oldest first.
+
+    Raises:
+        StorageError: a line of the journal is damaged.
+    """
     path = root / "journal.jsonl"
-    entries = [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
-    entries.append(entry)
-    _replace(path, "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in entries))
-    _replace(root / "journal.md", _page(entries))
+    if not path.exists():
+        return []
+    entries = []
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+        try:
+            entries.append(json.loads(line))
+        except ValueError:
+            raise StorageError(f"{path}, line {number}, is damaged", hint="Delete that line") from None
+    return entries
 
 
-def _page(entries: list[dict[str, Any]]) -> str:
-    lines = ["# Training journal", ""]
-    before: dict[str, Any] = {}
-    for number, entry in enumerate(entries, start=1):
-        settings = _flat(entry["settings"])
-        changed = [
-            f"`{key}`: {before[key]} -> {value}"
-            for key, value in settings.items()
-            if key in before and before[key] != value
-        ]
-        lines += [f"## {number}. {settings['wakeword.phrase']}, {entry['time']}", ""]
-        lines += [f"Measured on {entry['positives']} and {entry['negatives']}, {entry['hours']:.2f} h.", ""]
-        lines += ["Changed: " + ("; ".join(changed) or "nothing"), ""] if before else []
-        for point in entry["points"]:
-            misses = ", ".join(f"{name} {100 * rate['rate']:.1f} %" for name, rate in point["misses"].items())
-            lines.append(
-                f"- {point['name']}: {point['false_accepts']['rate']:.2f} false accepts per hour, missed {misses}"
-            )
-        lines.append("")
-        before = settings
-    return "\n".join(lines)
+def _json(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    return found
 
 
-def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
+def _hashes(lock: Path) -> dict[str, str]:
+    """Hash of what each finished stage made, as DVC knows it; none where DVC did not run the stages."""
+    if not lock.is_file():
+        return {}
+    stages = YAML(typ="safe", pure=True).load(lock.read_text("utf-8")).get("stages", {})
+    return {name: stage["outs"][0]["md5"] for name, stage in stages.items() if stage.get("outs")}
 
 
 def _replace(path: Path, text: str) -> None:

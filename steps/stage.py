@@ -11,7 +11,9 @@ from __future__ import annotations
 import errno
 import hashlib
 import importlib
+import json
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,9 +23,10 @@ from steps.closure import CHECKOUT, closure
 from steps.progress import Progress
 from steps.settings import Settings, load_settings
 
-__all__ = ["STAGES", "Context", "Stage", "run_stage"]
+__all__ = ["STAGES", "Context", "Stage", "run_stage", "stage_seconds"]
 
 
+_SECONDS: Final = "checkpoints/seconds.json"
 _DISK_ERRORS: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES}
 
 
@@ -123,6 +126,7 @@ def run_stage(name: str, *, root: Path) -> None:
     final = root / stage.out
     working = final.with_name(f".{final.name}.working")
     checkpoints = root / "checkpoints" / f"{name}-{_fingerprint(stage, settings, root)}"
+    started = time.monotonic()
     try:
         if working.exists():
             shutil.rmtree(working)
@@ -143,9 +147,28 @@ def run_stage(name: str, *, root: Path) -> None:
         ) from error
     finally:
         shutil.rmtree(working, ignore_errors=True)
+    _note_seconds(root, name, time.monotonic() - started)
     for old in checkpoints.parent.glob(f"{name}-*"):
         if old != checkpoints:
             shutil.rmtree(old, ignore_errors=True)
+
+
+def stage_seconds(root: Path) -> dict[str, float]:
+    """How long each stage took when it last ran to its end here; what an interrupted run had done before is not in it.
+
+    Kept beside the checkpoints: a stage's own files are the same whenever it runs.
+    """
+    path = root / _SECONDS
+    seconds: dict[str, float] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    return {name: seconds[name] for name in STAGES if name in seconds}
+
+
+def _note_seconds(root: Path, name: str, seconds: float) -> None:
+    path = root / _SECONDS
+    path.parent.mkdir(exist_ok=True)
+    beside = path.with_suffix(f".{name}")
+    beside.write_text(json.dumps({**stage_seconds(root), name: round(seconds, 1)}) + "\n", encoding="utf-8")
+    beside.replace(path)
 
 
 def _refusal_of_disk(error: Exception) -> str | None:

@@ -11,6 +11,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -23,7 +24,7 @@ from nanowakeword.errors import ConfigError, NanoWakewordError, StorageError
 from steps.__main__ import main
 from steps.closure import CHECKOUT, closure
 from steps.settings import Settings
-from steps.stage import STAGES, Context, run_stage
+from steps.stage import STAGES, Context, run_stage, stage_seconds
 
 Run = Callable[[Context], None]
 
@@ -52,7 +53,8 @@ def write(context: Context) -> None:
 
 
 def files(folder: Path) -> set[str]:
-    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    return found - {"checkpoints/seconds.json"}  # how long each stage took
 
 
 def test_the_table_is_a_pipeline() -> None:
@@ -121,6 +123,21 @@ def test_wrong_settings_stop_it_before_anything_is_touched(root: Path) -> None:
     with pytest.raises(ConfigError, match="12 wrong settings"):
         run_stage("phrases", root=root)
     assert files(root) == {"params.yaml"}
+
+
+def test_it_is_remembered_how_long_each_stage_took(root: Path, install: Install) -> None:
+    def sleep(context: Context) -> None:
+        time.sleep(0.25)
+        write(context)
+
+    install("phrases", sleep)
+    install("corpus", write)
+    assert stage_seconds(root) == {}
+    run_stage("corpus", root=root)
+    run_stage("phrases", root=root)
+    seconds = stage_seconds(root)
+    assert list(seconds) == ["phrases", "corpus"]
+    assert seconds["phrases"] >= 0.2
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES])
@@ -251,7 +268,7 @@ class TestCheckpoints:
         foreign.mkdir()
         (root / "artifacts" / "phrases" / "result.txt").write_text("other words")
         kept = self.checkpoints(root, install)
-        assert {path.name for path in (root / "checkpoints").iterdir()} == {kept.name, foreign.name}
+        assert {path.name for path in (root / "checkpoints").iterdir()} == {kept.name, foreign.name, "seconds.json"}
         assert other != kept
 
 
