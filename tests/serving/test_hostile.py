@@ -313,6 +313,17 @@ def test_random_frames(closed: RunningServer) -> None:
     wait_for(lambda: closed.open_streams == 0)
 
 
+@pytest.mark.parametrize("value", [b"\xff\xfe", "ключ".encode(), b"a\nb", b"a\x00b"])
+@pytest.mark.parametrize("name", [b"x-api-key", b"authorization", b"x-forwarded-for"])
+def test_credentials_that_are_no_text(closed: RunningServer, name: bytes, value: bytes) -> None:
+    field = b"\x00" + bytes([len(name)]) + name + bytes([len(value)]) + value
+    with Wire(closed.address) as wire:
+        headers = Wire.headers("/nanowakeword.v1.WakeWordService/ListModels")
+        wire.greet().send(Wire.frame(HEADERS, headers + field, flags=END_HEADERS | END_STREAM, stream=1))
+        wire.closed_after()
+        assert b"credentials are missing" in wire.heard
+
+
 def test_http_1(closed: RunningServer) -> None:
     with Wire(closed.address) as wire:
         wire.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").closed_after()
