@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from nanowakeword.errors import NanoWakewordError
 from serving.config import ServerConfig
@@ -17,7 +18,7 @@ from serving.logs import set_up_logs
 from serving.process import run_process, run_worker
 from serving.settings import API_KEY_VARIABLE, parse
 
-_API_KEY_FLAG = "--api-key"
+_API_KEY_FLAG: Final = "--api-key"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
