@@ -18,11 +18,10 @@ from serving.errors import ForbiddenError, LimitError, OverloadError, Unauthenti
 from serving.lease import Lease
 from serving.ledger import Ledger
 from serving.metrics import Metrics, Reason
+from serving.rates import Rates, network_of
 
 __all__ = ["Guard"]
 
-# So many wrong credentials, or calls above the rate, within a window, and the address is banned.
-_OFFENCES: Final = 10
 _ALL: Final = "all"
 _FORWARDED: Final = "x-forwarded-for"
 # The same for an address that is banned: how to get round a ban is nobody's business.
@@ -43,17 +42,18 @@ class Guard:
 
     def __init__(self, config: ServerConfig, *, ledger: Ledger, metrics: Metrics) -> None:
         self._config = config
-        self._ledger = ledger
+        self._streams = ledger.streams
         self._metrics = metrics
         self._audit = Audit(config.audit_log)
         self._addresses = Allowlist(config.ip_allowlist, trusted_proxies=config.trusted_proxies)
         self._credentials = Credentials(config, ledger=ledger)
+        self._rates = Rates(config, ledger=ledger)
         self._leases: set[Lease] = set()
 
     @property
     def open_streams(self) -> int:
         """Streams open now, over all workers."""
-        return self._ledger.streams.total(_ALL)
+        return self._streams.total(_ALL)
 
     def admit(self, *, context: Any, method: str) -> Caller:
         """Who calls, if they may; the call counts towards their rate.
@@ -121,11 +121,11 @@ class Guard:
             OverloadError: the server has.
         """
         most, mine = self._config.max_connections, self._config.max_connections_per_identity
-        if not self._ledger.streams.enter(_ALL, most=most):
+        if not self._streams.enter(_ALL, most=most):
             self._audit.record("refused", reason="overload", **_facts(caller))
             raise OverloadError("this server has as many streams open as it may", hint="Try again later")
-        if not self._ledger.streams.enter(_counted(caller), most=mine):
-            self._ledger.streams.leave(_ALL)
+        if not self._streams.enter(_counted(caller), most=mine):
+            self._streams.leave(_ALL)
             self._refuse("streams", **_facts(caller))
             raise LimitError("too many streams open", expected=f"at most {mine}")
         lease = Lease(
@@ -186,48 +186,33 @@ class Guard:
         if not self._addresses.allows(found):
             self._refuse("address", method=method, address=address)
             raise ForbiddenError(_KEPT_OUT)
-        if self._config.ban_duration and self._ledger.addresses.left_s(f"ban {_network(address)}"):
+        if self._rates.is_banned(address):
             self._refuse("ban", method=method, address=address)
             raise ForbiddenError(_KEPT_OUT)
         return address
 
     def _count(self, caller: Caller, *, method: str) -> Caller:
         """Charge a caller for a call."""
-        limit, window_s = self._config.rate_limit, self._config.rate_window
-        if limit is not None and not self._spend(caller, "calls", cost_s=window_s / limit):
+        if not self._rates.take_call(caller):
             self._refuse("rate", method=method, **_facts(caller))
             self._offend(caller.address)
-            raise LimitError("too many calls", expected=f"at most {limit} in {window_s:g} s")
+            config = self._config
+            raise LimitError("too many calls", expected=f"at most {config.rate_limit} in {config.rate_window:g} s")
         if caller.kind != "open":
             self._audit.record("admitted", method=method, **_facts(caller))
         return caller
 
-    def _spend(self, caller: Caller, what: str, *, cost_s: float) -> bool:
-        """Charge a caller's identity and its address; whether both can afford it."""
-        most_s = self._config.rate_window
-        network = f"{what} {_network(caller.address)}"
-        if caller.kind != "open" and not self._ledger.identities.spend(
-            f"{what} {caller.identity}", cost_s=cost_s, most_s=most_s
-        ):
-            return False
-        return self._ledger.addresses.spend(network, cost_s=cost_s, most_s=most_s)
-
     def _settle(self, caller: Caller, audio_s: float) -> None:
         """Charge for audio."""
-        limit_s, window_s = self._config.rate_limit_audio_s, self._config.rate_window
-        if limit_s is not None and not self._spend(caller, "audio", cost_s=audio_s * window_s / limit_s):
+        if not self._rates.take_audio(caller, audio_s):
             self._refuse("audio_rate", **_facts(caller))
+            limit_s, window_s = self._config.rate_limit_audio_s, self._config.rate_window
             raise LimitError("too much audio", expected=f"at most {limit_s:g} s in {window_s:g} s")
 
     def _offend(self, address: str) -> None:
-        """Count what an honest client does not do often, and ban those who do."""
-        duration_s, window_s, network = self._config.ban_duration, self._config.rate_window, _network(address)
-        marks = self._ledger.addresses
-        cost_s = window_s / _OFFENCES
-        if duration_s and not marks.spend(f"offence {network}", cost_s=cost_s, most_s=window_s - cost_s):
-            marks.clear(f"offence {network}")
-            marks.mark(f"ban {network}", for_s=duration_s)
-            self._audit.record("banned", address=network, for_s=duration_s)
+        """Ban an address that goes on and on."""
+        if self._rates.offend(address):
+            self._audit.record("banned", address=address, for_s=self._config.ban_duration)
 
     def _holds(self, caller: Caller) -> bool:
         """Whether a caller's credentials still hold; told once, since the stream then ends."""
@@ -239,8 +224,8 @@ class Guard:
     def _leave(self, lease: Lease) -> None:
         """A stream is over."""
         self._leases.discard(lease)
-        self._ledger.streams.leave(_counted(lease.caller))
-        self._ledger.streams.leave(_ALL)
+        self._streams.leave(_counted(lease.caller))
+        self._streams.leave(_ALL)
 
     def _refuse(self, reason: Reason, **facts: str | None) -> None:
         self._metrics.refused(reason)
@@ -260,11 +245,4 @@ def _facts(caller: Caller) -> dict[str, str | None]:
 
 def _counted(caller: Caller) -> str:
     """Whose streams are counted together: those of an identity, or of an address where nobody has one."""
-    return f"address {_network(caller.address)}" if caller.kind == "open" else f"identity {caller.identity}"
-
-
-@functools.lru_cache(4096)
-def _network(address: str) -> str:
-    """What one customer of a network has: an IPv4 address, or 64 bits of IPv6."""
-    found = ipaddress.ip_address(address)
-    return address if found.version == 4 else str(ipaddress.ip_network((found, 64), strict=False))
+    return f"address {network_of(caller.address)}" if caller.kind == "open" else f"identity {caller.identity}"
