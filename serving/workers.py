@@ -135,7 +135,8 @@ class _Crew:
             if self._stopping.is_set() or len(self._ready) < self._count:
                 if code:
                     self._status = 1
-                self.stop()
+                if not self._stopping.is_set():  # else they have been told, and a second signal means: hurry
+                    self.stop()
                 return
             if time.monotonic() - started_s > _SOUND_S:
                 pause_s = _FIRST_PAUSE_S
