@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from models.frontends.table import FRONT_ENDS
+from models.sizes import SIZES
 from models.table import ARCHITECTURES
 from steps import settings as sections
 from steps.closure import CHECKOUT, PACKAGES, closure
@@ -84,4 +85,4 @@ def test_packages_hold_no_code_in_init(package: str) -> None:
 def test_settings_name_what_the_tables_hold() -> None:
     assert set(typing.get_args(sections.ENGINES)) == set(ENGINES)
     assert set(typing.get_args(sections.FRONT_ENDS)) == set(FRONT_ENDS)
-    assert set(typing.get_args(sections.ARCHITECTURES)) == set(ARCHITECTURES)
+    assert set(SIZES) == set(ARCHITECTURES)

@@ -72,7 +72,7 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
     while newest_step(tmp_path / "killed") < 51:
         child = train_in_child(everything(tmp_path / "store", tmp_path / "killed"), tmp_path / "killed.pt")
         # Some checkpoints on, and then at any moment of the next three steps, their validation and their checkpoint.
-        aim = min(57, newest_step(tmp_path / "killed") + 3 * rng.integers(1, 5))
+        aim = min(57, newest_step(tmp_path / "killed") + 3 * int(rng.integers(1, 5)))
         while newest_step(tmp_path / "killed") < aim and os.waitpid(child, os.WNOHANG) == (0, 0):
             time.sleep(0.002)
         time.sleep(rng.uniform(0.0, 0.1))

@@ -188,6 +188,15 @@ def test_a_weight_of_zero_is_never_drawn() -> None:
     assert set(tree.draw(np.concatenate([edges, np.random.default_rng(0).random(500)]))) <= {7, 40, 1_999}
 
 
+def test_the_last_point_falls_on_the_last_weight() -> None:
+    """Sums taken in another order differ in their last bits: the very end must not lie beyond it."""
+    rng, end = np.random.default_rng(6), np.array([np.nextafter(1.0, 0.0)])
+    for n in range(33, 533):
+        weights = (10.0 ** rng.uniform(-9, 3, n)).astype(np.float32)
+        weights[-5:] = 0.0
+        assert SumTree(weights).draw(end) == n - 6
+
+
 def test_ten_million_rows_are_drawn_by_their_weights() -> None:
     """Ten million is near torch.multinomial's limit of 2^24: rows of three weights, far apart."""
     n = 10_000_000
