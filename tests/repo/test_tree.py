@@ -11,7 +11,7 @@ import pytest
 from steps.__main__ import main
 from steps.closure import CHECKOUT
 
-TEXT = {"", ".cfg", ".md", ".proto", ".py", ".pyi", ".toml", ".txt", ".typed", ".yaml", ".yml"}
+TEXT = {"", ".cfg", ".js", ".json", ".md", ".proto", ".py", ".pyi", ".toml", ".txt", ".typed", ".yaml", ".yml"}
 # Folders of one machine or another; spelled in parts so that this file passes.
 MACHINE_PATHS = re.compile(
     r"(?<![\w.$}<-])/(?:" + "|".join(("wor" + "k", "ro" + "ot", "ho" + "me", "Us" + "ers")) + r")/\w"
