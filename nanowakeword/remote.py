@@ -12,9 +12,8 @@ there is `nanowakeword.remote_scorer`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
+from typing import Final, NoReturn, Self, Unpack
 
 import numpy as np
 
@@ -22,11 +21,9 @@ from nanowakeword.arrays import Floats, Samples
 from nanowakeword.audio import check_chunk
 from nanowakeword.errors import ConfigError, RemoteError
 from nanowakeword.remote_call import DetectCall
-from nanowakeword.remote_server import RemoteServer, import_grpc
+from nanowakeword.remote_messages import detect_config, read_detections
+from nanowakeword.remote_server import Credentials, RemoteServer, import_grpc
 from nanowakeword.results import Detection
-
-if TYPE_CHECKING:
-    from nanowakeword.v1 import wakeword_pb2 as pb
 
 __all__ = ["RemoteStream", "detect_remote"]
 
@@ -46,11 +43,8 @@ class RemoteStream:
         budget_fa_per_hour: false accepts per hour to stay within, instead of a threshold.
         scores: whether `scores` is to be filled; it costs 75 bytes per 80 ms.
         timeout_s: longest wait for the server, in seconds: for its first answer, for room to send, for its last one.
-        api_key: sent as ``x-api-key``.
-        token: sent as ``authorization: Bearer``.
-        ssl_ca_certs: PEM file of the authorities to trust; given, the connection is TLS.
-        ssl_certfile: PEM file of a certificate of ours, for servers that ask for one.
-        ssl_keyfile: PEM file of its key.
+        credentials: what the server asks for, as `RemoteServer` takes it: ``api_key``, ``token``, ``ssl_ca_certs``,
+            ``ssl_certfile``, ``ssl_keyfile``.
 
     Raises:
         ConfigError: an argument is wrong, or credentials would cross a network in the clear.
@@ -67,22 +61,10 @@ class RemoteStream:
         budget_fa_per_hour: float | None = None,
         scores: bool = False,
         timeout_s: float = 5.0,
-        api_key: str | None = None,
-        token: str | None = None,
-        ssl_ca_certs: str | Path | None = None,
-        ssl_certfile: str | Path | None = None,
-        ssl_keyfile: str | Path | None = None,
+        **credentials: Unpack[Credentials],
     ) -> None:
-        self._server = RemoteServer(
-            address=address,
-            api_key=api_key,
-            token=token,
-            ssl_ca_certs=ssl_ca_certs,
-            ssl_certfile=ssl_certfile,
-            ssl_keyfile=ssl_keyfile,
-        )
-        if threshold is not None and budget_fa_per_hour is not None:
-            raise ConfigError("both threshold and budget_fa_per_hour are given", expected="one of them, or neither")
+        self._server = RemoteServer(address=address, **credentials)
+        config = detect_config(models=models, threshold=threshold, budget_fa_per_hour=budget_fa_per_hour, scores=scores)
         if not timeout_s > 0:
             raise ConfigError("bad timeout_s", got=timeout_s, expected="above 0 seconds")
         _, self._pb, _ = import_grpc()
@@ -93,9 +75,6 @@ class RemoteStream:
         self._warnings: list[str] = []
         self._closed = False
         self._channel = self._server.open_channel()
-        config = _configuration(
-            self._pb, models=models, threshold=threshold, budget_fa_per_hour=budget_fa_per_hour, scores=scores
-        )
         self._call = DetectCall(self._server, self._channel, config)
         if not self._wait(lambda: self._call.opened is not None or self._call.ended):
             self._fail_late("does not answer")
@@ -189,16 +168,7 @@ class RemoteStream:
             self._warnings += [warning.text for warning in response.warnings]
             for track in response.scores:
                 self._scores.setdefault(track.model, []).append(np.array(track.values, np.float32))
-            self._detections += [
-                Detection(
-                    phrase=detection.phrase,
-                    score=detection.score,
-                    start_s=detection.start_s,
-                    end_s=detection.end_s,
-                    model=detection.model,
-                )
-                for detection in response.detections
-            ]
+            self._detections += read_detections(response)
 
     def _take(self) -> list[Detection]:
         self._collect()
@@ -227,7 +197,7 @@ def detect_remote(
     threshold: float | None = None,
     budget_fa_per_hour: float | None = None,
     timeout_s: float = 30.0,
-    **credentials: Any,
+    **credentials: Unpack[Credentials],
 ) -> list[Detection]:
     """Detections in a whole recording, int16 ``[n]`` at 16 kHz; arguments and errors as for `RemoteStream`."""
     with RemoteStream(
@@ -239,21 +209,3 @@ def detect_remote(
         **credentials,
     ) as stream:
         return stream.feed(audio) + stream.finish()
-
-
-def _configuration(
-    messages: Any,
-    *,
-    models: str | Sequence[str],
-    threshold: float | None,
-    budget_fa_per_hour: float | None,
-    scores: bool,
-) -> pb.DetectConfig:
-    names = (models,) if isinstance(models, str) else models
-    selections = [
-        messages.ModelSelection(name=name, threshold=threshold, budget_fa_per_hour=budget_fa_per_hour)
-        for name in names or ("",)  # no name: the default model
-    ]
-    output = messages.DETECT_OUTPUT_DETECTIONS_AND_SCORES if scores else messages.DETECT_OUTPUT_DETECTIONS
-    config: pb.DetectConfig = messages.DetectConfig(models=selections, output=output)
-    return config

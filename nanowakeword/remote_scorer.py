@@ -16,9 +16,8 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, Unpack
 
 import numpy as np
 
@@ -27,7 +26,7 @@ from nanowakeword.card import ModelCard
 from nanowakeword.errors import AudioError, ConfigError, RemoteError
 from nanowakeword.graph import Graph
 from nanowakeword.remote_link import RemoteLink
-from nanowakeword.remote_server import RemoteServer
+from nanowakeword.remote_server import Credentials, RemoteServer
 from nanowakeword.scorer import Judged
 from nanowakeword.timing import HOP_SAMPLES
 
@@ -50,11 +49,8 @@ class RemoteScorer:
         features: a model, loaded here, that has the same front ends as the server's: its features are sent, and only
             the heads run on the server. None: the audio is sent.
         timeout_s: longest wait for an answer before the server counts as lost.
-        api_key: sent as ``x-api-key``.
-        token: sent as ``authorization: Bearer``.
-        ssl_ca_certs: PEM file of the authorities to trust; given, the connection is TLS.
-        ssl_certfile: PEM file of a certificate of ours, for servers that ask for one.
-        ssl_keyfile: PEM file of its key.
+        credentials: what the server asks for, as `RemoteServer` takes it: ``api_key``, ``token``, ``ssl_ca_certs``,
+            ``ssl_certfile``, ``ssl_keyfile``.
 
     Raises:
         ConfigError: an argument is wrong, or credentials would cross a network in the clear.
@@ -68,25 +64,14 @@ class RemoteScorer:
         models: str | Sequence[str] = (),
         features: Graph | None = None,
         timeout_s: float = 2.0,
-        api_key: str | None = None,
-        token: str | None = None,
-        ssl_ca_certs: str | Path | None = None,
-        ssl_certfile: str | Path | None = None,
-        ssl_keyfile: str | Path | None = None,
+        **credentials: Unpack[Credentials],
     ) -> None:
         if not 0.0 < timeout_s < float("inf"):
             raise ConfigError("bad timeout_s", got=timeout_s, expected="above 0 seconds")
         names = (models,) if isinstance(models, str) else tuple(models)
         if len(set(names)) != len(names) or "" in names:
             raise ConfigError("names of models", got=", ".join(map(repr, names)), expected="each name once")
-        server = RemoteServer(
-            address=address,
-            api_key=api_key,
-            token=token,
-            ssl_ca_certs=ssl_ca_certs,
-            ssl_certfile=ssl_certfile,
-            ssl_keyfile=ssl_keyfile,
-        )
+        server = RemoteServer(address=address, **credentials)
         self._address = address
         self._hops = 0
         # The thread holds the link and not this object, so that a scorer nobody holds any more ends its thread.

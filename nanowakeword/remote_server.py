@@ -7,22 +7,20 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from nanowakeword.errors import ConfigError, DependencyError, RemoteError
 
 if TYPE_CHECKING:
     from nanowakeword.v1 import wakeword_pb2 as pb
 
-__all__ = ["RemoteServer", "import_grpc"]
+__all__ = ["Credentials", "RemoteServer", "import_grpc"]
 
 _ADDRESS: Final = re.compile(r"(\[[0-9a-fA-F:.%]+\]|[^\s:/\[\]]+):([0-9]{1,5})")
-_CHANNEL_OPTIONS: Final = [
-    # A microphone's server is near; an HTTP proxy named in the environment is for other traffic.
-    ("grpc.enable_http_proxy", 0),
-    # Connections are not shared between channels: a new one is a new try.
-    ("grpc.use_local_subchannel_pool", 1),
-]
+# While a call is open the server is asked so often whether it is still there, and counts as lost if it does not answer
+# for so long: a network that drops everything without a word is noticed, also by who only waits for detections.
+_PING_EVERY_S: Final = 20.0
+_PING_S: Final = 10.0
 _HINTS: Final = {
     "NOT_FOUND": "Ask for a model that this server has",
     "INVALID_ARGUMENT": "Correct what the server names",
@@ -51,6 +49,16 @@ _TLS_FAILURES: Final = {
 }
 # What gRPC says where the server hangs up: it does not say why to those whom it does not trust.
 _HANG_UPS: Final = ("Socket closed", "TSI_DATA_CORRUPTED", "Connection reset")
+
+
+class Credentials(TypedDict, total=False):
+    """Keyword arguments of whatever opens a connection; each is described at `RemoteServer`."""
+
+    api_key: str | None
+    token: str | None
+    ssl_ca_certs: str | Path | None
+    ssl_certfile: str | Path | None
+    ssl_keyfile: str | Path | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,14 +132,14 @@ class RemoteServer:
         """
         grpc, _, _ = import_grpc()
         if not self.tls:
-            return grpc.insecure_channel(self.address, options=_CHANNEL_OPTIONS)
+            return grpc.insecure_channel(self.address, options=_channel_options())
         self._check_files()  # again: certificates are renewed while a program runs
         credentials = grpc.ssl_channel_credentials(
             root_certificates=_read(self.ssl_ca_certs),
             private_key=_read(self.ssl_keyfile),
             certificate_chain=_read(self.ssl_certfile),
         )
-        return grpc.secure_channel(self.address, credentials, options=_CHANNEL_OPTIONS)
+        return grpc.secure_channel(self.address, credentials, options=_channel_options())
 
     def ask_models(self, channel: Any, *, timeout_s: float) -> Any:
         """Ask what the server offers; a future for `read_models`."""
@@ -246,6 +254,18 @@ def import_grpc() -> tuple[Any, Any, Any]:
             "gRPC or protobuf is missing or too old", got=error, hint='Install it: pip install "nanowakeword[remote]"'
         ) from error
     return grpc, wakeword_pb2, wakeword_pb2_grpc
+
+
+def _channel_options() -> list[tuple[str, int]]:
+    return [
+        # A microphone's server is near; an HTTP proxy named in the environment is for other traffic.
+        ("grpc.enable_http_proxy", 0),
+        # Connections are not shared between channels: a new one is a new try.
+        ("grpc.use_local_subchannel_pool", 1),
+        ("grpc.keepalive_time_ms", round(1_000 * _PING_EVERY_S)),
+        ("grpc.http2.ping_timeout_ms", round(1_000 * _PING_S)),
+        ("grpc.http2.max_pings_without_data", 0),
+    ]
 
 
 def _read(path: str | Path | None) -> bytes | None:
