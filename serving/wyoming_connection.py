@@ -100,10 +100,11 @@ class Connection:
             await self._send(Pong(text=Ping.from_event(event).text))
 
     def _choose(self, detect: Detect) -> None:
-        """Take the models for the next stream; the one under way goes on as it began."""
+        """Take the models for what comes now. Satellites that never stop sending audio begin anew in this way."""
         names = detect.names or []
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or len(names) > _MOST_NAMES:
             raise ProtocolError("bad names to detect", expected=f"a list of at most {_MOST_NAMES} names of models")
+        self._close_stream()
         self._names = list(dict.fromkeys(names))
         self._context = detect.context if isinstance(detect.context, dict) else None
 

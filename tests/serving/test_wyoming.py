@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -34,6 +38,7 @@ from serving.wyoming_audio import AudioFormat, ToModels
 from tests.serving.running import LoopThread, RunningServer, wait_for
 from tests.tiny_model import silence, tiny_card, tone, write_tiny_model
 
+REPOSITORY = Path(__file__).parents[2]
 TIMEOUT_S = 10.0
 Audio = npt.NDArray[np.int16]
 
@@ -300,10 +305,11 @@ def test_streams_of_one_connection_begin_anew(shared: RunningWyoming) -> None:
     assert {at_ms for _, at_ms in detections(answers)} == {320}
 
 
-def test_names_are_for_the_next_stream(shared: RunningWyoming) -> None:
-    first = list(stream(tone(1.0), names=["beep"]))
-    events = [*first[:3], Detect(names=["boop"]).event(), *first[3:], *list(stream(tone(1.0)))[1:]]
-    assert [name for name, _ in detections(shared.talk(events))] == ["beep", "boop"]
+def test_a_satellite_that_never_stops_can_choose_anew(shared: RunningWyoming) -> None:
+    """It sends audio all the time, without a start or a stop, and says what it wants when it wants it."""
+    chunks = [event for event in stream(tone(1.0)) if AudioChunk.is_type(event.type)]
+    events = [*chunks[:2], Detect(names=["boop"]).event(), *chunks, Detect(names=["beep"]).event(), *chunks]
+    assert detections(shared.talk(events)) == [("boop", 160), ("beep", 320)]
 
 
 def test_what_is_for_other_services_is_passed_over(shared: RunningWyoming) -> None:
@@ -556,3 +562,26 @@ def test_a_server_that_stops_ends_streams_that_do_not(serve: Callable[..., Runni
 def test_a_taken_port_is_told(shared: RunningWyoming, serve: Callable[..., RunningWyoming]) -> None:
     with pytest.raises(ConfigError, match=f"cannot listen on {shared.uri}"):
         serve(wyoming=shared.uri)
+
+
+def test_a_process_that_speaks_both(models: list[Path]) -> None:
+    arguments = ["--model", models[0], "--port", 0, "--wyoming", "tcp://127.0.0.1:0", "--metrics", "127.0.0.1:0"]
+    command = [sys.executable, "-W", "error", "-W", "ignore:'audioop' is deprecated", "-m", "serving"]
+    process = subprocess.Popen(
+        [*command, *map(str, arguments)], cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        ready = re.fullmatch(r"listening on .*: beep \(fires at 0\.75\); Wyoming on tcp://127\.0\.0\.1:(\d+)\n", line)
+        assert ready, line
+        with socket.create_connection(("127.0.0.1", int(ready[1])), timeout=TIMEOUT_S) as connection:
+            connection.sendall(b"".join(map(wire, stream(tone(0.5)))))
+            connection.shutdown(socket.SHUT_WR)
+            assert detections(read_all(connection)) == [("beep", 320)]
+        process.send_signal(signal.SIGTERM)
+        output, errors = process.communicate(timeout=TIMEOUT_S)
+        assert (process.returncode, output, errors) == (0, "", "")
+    finally:
+        process.kill()
+        process.communicate(timeout=TIMEOUT_S)
