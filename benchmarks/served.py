@@ -58,16 +58,20 @@ def serve_models(models: Sequence[Path], *, max_batch: int) -> contextlib.Abstra
 
 def serve_floor() -> contextlib.AbstractContextManager[Served]:
     """Run the floor."""
-    return _serve("benchmarks.served")
+    return _serve("benchmarks.served", quiet=True)  # gRPC writes a stack trace for each stream that is cut off
 
 
 @contextlib.contextmanager
-def _serve(module: str, *arguments: str) -> Iterator[Served]:
+def _serve(module: str, *arguments: str, quiet: bool = False) -> Iterator[Served]:
     first, *others = sorted(os.sched_getaffinity(0))
     # A child inherits the cores; afterwards this process has the others.
     os.sched_setaffinity(0, {first})
     process = subprocess.Popen(
-        [sys.executable, "-m", module, *arguments], cwd=CHECKOUT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", module, *arguments],
+        cwd=CHECKOUT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL if quiet else None,
+        text=True,
     )
     os.sched_setaffinity(0, set(others) or {first})
     try:
