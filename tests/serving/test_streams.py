@@ -20,7 +20,6 @@ import pytest
 from nanowakeword import remote_server
 from nanowakeword.arrays import Samples
 from nanowakeword.graph import Graph
-from nanowakeword.remote import RemoteStream
 from nanowakeword.timing import HOP_S
 from nanowakeword.v1 import wakeword_pb2 as pb
 from nanowakeword.v1.wakeword_pb2_grpc import WakeWordServiceStub
@@ -109,19 +108,9 @@ def test_no_timeout_is_no_timeout(start: Callable[..., RunningServer]) -> None:
         assert list(stream.call) == []
 
 
-def test_clients_may_ask_whether_the_server_is_there(
-    start: Callable[..., RunningServer], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Our client asks less often than our server minds; one that asks more often is sent away."""
-    assert Patience().ping_every_s / 2 <= remote_server._PING_EVERY_S
-    server = start(patience=Patience(ping_every_s=0.3))
-    monkeypatch.setattr(remote_server, "_PING_EVERY_S", 0.2)
-    with RemoteStream(server.address) as stream:
-        until = time.monotonic() + 2.5
-        while time.monotonic() < until:
-            stream.feed(HOP[:0])
-            time.sleep(0.05)
-        assert stream.finish() == []
+def test_our_client_does_not_ask_too_often() -> None:
+    """A server sends away who asks more than three times as often as it asks itself."""
+    assert Patience().ping_every_s / 3 < remote_server._PING_EVERY_S
 
 
 def test_a_client_that_takes_nothing_is_ended(start: Callable[..., RunningServer]) -> None:
