@@ -190,6 +190,12 @@ def test_the_image_has_no_secrets() -> None:
     assert {line.lstrip("!") for line in ignored if line.startswith("!")} == set(copied)
 
 
+def test_nobody_is_told_what_runs() -> None:
+    """ONNX Runtime has telemetry of its own, on unless this variable is set."""
+    assert "ORT_DISABLE_TELEMETRY=1" in said("ENV")[0].split()
+    assert "ORT_DISABLE_TELEMETRY=1" in unit()["Environment"]
+
+
 def test_secrets_that_are_mounted_are_those_that_are_used() -> None:
     server = compose()["services"]["server"]
     mounted = {f"/run/secrets/{name}" for name in server["secrets"]}
