@@ -43,12 +43,12 @@ class Load:
     """What was done in a while.
 
     Attributes:
-        hops: hops judged.
-        cost_s: processor time that they should have taken, seconds.
+        pieces: pieces judged.
+        cost_s: processor time that judging them should have taken, seconds.
         wait_s: longest time that a short piece waited, seconds.
     """
 
-    hops: int = 0
+    pieces: int = 0
     cost_s: float = 0.0
     wait_s: float = 0.0
 
@@ -169,7 +169,7 @@ class Batcher:
                 again.append(seat)
             else:
                 done.append((seat, whole))
-        load = Load(hops, hops * first.lane.cost_s, 0.0 if first.is_long else lag_s)
+        load = Load(len(done), hops * first.lane.cost_s, 0.0 if first.is_long else lag_s)
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
             first.loop.call_soon_threadsafe(self._deliver, done, load)
         if again:
@@ -181,7 +181,7 @@ class Batcher:
 
     def _deliver(self, done: Sequence[tuple[Seat, Outcome]], load: Load) -> None:
         """Tell the streams; runs in the event loop, once per batch."""
-        self._load.hops += load.hops
+        self._load.pieces += load.pieces
         self._load.cost_s += load.cost_s
         self._load.wait_s = max(self._load.wait_s, load.wait_s)
         for seat, outcome in done:

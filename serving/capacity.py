@@ -97,17 +97,17 @@ class Capacity:
         self._streams -= 1
         self._cost_s = self._cost_s - cost_s if self._streams else 0.0  # no rounding is kept for years
 
-    def observe(self, *, hops: int, cost_s: float, used_s: float, delay_s: float) -> None:
+    def observe(self, *, pieces: int, cost_s: float, used_s: float, delay_s: float) -> None:
         """What happened in the last `PULSE_S`.
 
         Args:
-            hops: hops judged.
+            pieces: messages whose audio was judged; of a file, hops come many to a piece.
             cost_s: processor time that judging them should have taken, seconds.
             used_s: processor time that the process took, seconds.
             delay_s: how long audio waited, seconds.
         """
         self._delays_s.append(delay_s)
-        expected_s = cost_s + hops * _MESSAGE_S
+        expected_s = cost_s + pieces * _MESSAGE_S
         if expected_s > _LEAST_LOAD * PULSE_S:
             seen = min(max(used_s / expected_s, _LEAST_CORRECTION), _MOST_CORRECTION)
             self._correction += _FOLLOW * (seen - self._correction)

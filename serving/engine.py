@@ -218,7 +218,7 @@ class Engine:
                 return
             # The loop's own delay counts: audio that it has not read waits, too.
             delay_s = load.wait_s + loop.time() - due_s
-            self._capacity.observe(hops=load.hops, cost_s=load.cost_s, used_s=now_s - used_s, delay_s=delay_s)
+            self._capacity.observe(pieces=load.pieces, cost_s=load.cost_s, used_s=now_s - used_s, delay_s=delay_s)
             self._beat(loop, now_s)
 
         loop.call_at(due_s, beat)

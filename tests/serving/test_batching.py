@@ -142,8 +142,11 @@ def test_a_long_piece_gives_way_turn_by_turn(lane: WatchedLane) -> None:
                 first = batcher.submit(short, audio(0, hops=2))
             await first
             scores = (await whole)["beep"]
+            load = batcher.take_load()
         np.testing.assert_allclose(scores[3:], 1_000 / 8_192, atol=1e-4)
         assert len(scores) == 20
+        assert load.pieces == 3
+        assert load.cost_s == pytest.approx(23 * lane.cost_s), "of hops, not of pieces"
 
     asyncio.run(scenario())
     assert lane.runs == [(1, 1), (1, 1), (1, 1), (1, 8), (1, 8), (1, 4)]
@@ -232,10 +235,10 @@ def test_figures_of_batches(lane: WatchedLane) -> None:
             await asyncio.gather(*futures)
             assert all(0.05 <= one.lag_s < TIMEOUT_S for one in seats)
             load = batcher.take_load()
-            assert load.hops == 3
+            assert load.pieces == 3
             assert load.wait_s >= 0.05
             assert load.cost_s == pytest.approx(3 * lane.cost_s)
-            assert batcher.take_load().hops == 0
+            assert batcher.take_load().pieces == 0
 
     asyncio.run(scenario())
     (first, second) = figures

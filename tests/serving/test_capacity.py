@@ -46,7 +46,7 @@ def test_a_model_that_is_too_slow_serves_one_stream() -> None:
 def test_a_number_counts_whatever_the_cost() -> None:
     capacity = Capacity(threads=1, cores=1.0, max_streams=3)
     for _ in range(20):
-        capacity.observe(hops=100, cost_s=0.1, used_s=1.0, delay_s=9.0)
+        capacity.observe(pieces=100, cost_s=0.1, used_s=1.0, delay_s=9.0)
     assert fill(capacity, 1.0) == 3
     capacity.release(1.0)
     capacity.admit(1.0)
@@ -57,7 +57,7 @@ def test_what_the_process_uses_corrects_what_was_expected(factor: float) -> None
     capacity = Capacity(threads=1, cores=1.0, max_streams=None)
     expected_s = 300 * (0.00015 + 0.0002)
     for _ in range(100):
-        capacity.observe(hops=300, cost_s=300 * 0.0002, used_s=factor * expected_s, delay_s=0.0)
+        capacity.observe(pieces=300, cost_s=300 * 0.0002, used_s=factor * expected_s, delay_s=0.0)
     assert fill(capacity, 0.001) == pytest.approx(0.85 * HOP_S / 0.00115 / factor, abs=1.0)
 
 
@@ -65,7 +65,7 @@ def test_a_server_with_little_to_do_learns_nothing() -> None:
     fresh = fill(Capacity(threads=1, cores=1.0, max_streams=None), 0.001)
     capacity = Capacity(threads=1, cores=1.0, max_streams=None)
     for _ in range(100):
-        capacity.observe(hops=10, cost_s=0.01 * PULSE_S, used_s=0.2, delay_s=0.0)
+        capacity.observe(pieces=10, cost_s=0.01 * PULSE_S, used_s=0.2, delay_s=0.0)
     assert fill(capacity, 0.001) == fresh
 
 
@@ -75,7 +75,7 @@ def test_a_queue_that_never_empties_lets_nobody_in_and_a_burst_does() -> None:
 
     def seen(*delays_s: float) -> None:
         for delay_s in delays_s:
-            capacity.observe(hops=1, cost_s=0.0, used_s=0.0, delay_s=delay_s)
+            capacity.observe(pieces=1, cost_s=0.0, used_s=0.0, delay_s=delay_s)
 
     seen(2.0, 2.0, 2.0)
     capacity.admit(0.0001)  # not yet a whole second
