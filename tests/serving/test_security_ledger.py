@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import multiprocessing
 import os
 import signal
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -124,17 +126,27 @@ def hold(path: Path) -> None:
     time.sleep(60)
 
 
-def test_processes_do_not_lose_what_they_write_at_the_same_time(path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    with Ledger(path, worker=0) as ledger, context.Pool(3) as pool:
-        allowed = pool.starmap(spend_many, [(path, worker) for worker in (1, 2, 3)])
-        assert sum(allowed) == 500
-        assert ledger.identities.left_s("a") > WINDOW_S / 2
+WRITES: dict[str, Callable[[Ledger], object]] = {
+    "spend": lambda ledger: ledger.identities.spend("a", cost_s=1.0, most_s=WINDOW_S),
+    "mark": lambda ledger: ledger.revoked.mark("a", for_s=1.0),
+    "forget a mark": lambda ledger: ledger.addresses.clear("a"),
+    "enter": lambda ledger: ledger.streams.enter("a", most=None),
+    "leave": lambda ledger: ledger.streams.leave("a"),
+    "forget a worker": lambda ledger: ledger.streams.clear(1),
+}
 
 
-def spend_many(path: Path, worker: int) -> int:
-    with Ledger(path, worker=worker) as ledger:
-        return sum(ledger.identities.spend("a", cost_s=WINDOW_S / 500, most_s=WINDOW_S) for _ in range(400))
+@pytest.mark.parametrize("name", WRITES)
+def test_one_writes_at_a_time(path: Path, ledger: Ledger, name: str) -> None:
+    with path.open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)  # as another process would hold it
+        writing = threading.Thread(target=WRITES[name], args=(ledger,))
+        writing.start()
+        writing.join(0.1)
+        assert writing.is_alive()
+        fcntl.flock(other, fcntl.LOCK_UN)
+        writing.join(10)
+        assert not writing.is_alive()
 
 
 def test_the_parts_do_not_overlap() -> None:
