@@ -7,6 +7,7 @@ import fcntl
 import mmap
 import os
 import secrets
+import shutil
 import struct
 import tempfile
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from serving.marks import Marks
 
 __all__ = ["Ledger", "ledger_file"]
 
+_PREFIX: Final = "nanowakeword-ledger-"
 _SALT_BYTES: Final = 32
 _COUNTS_START: Final = _SALT_BYTES + 3 * Marks.SIZE
 _PROCESSES_START: Final = _COUNTS_START + Counts.SIZE
@@ -90,14 +92,32 @@ class _Lock:
 
 @contextlib.contextmanager
 def ledger_file() -> Iterator[Path]:
-    """A new ledger, 6 MB, in a folder that only this user can enter; both are removed at the end."""
+    """A new ledger, 6 MB, in a folder that only this user can enter; both are removed at the end.
+
+    A server that was killed could not remove its own: the next one does.
+    """
     memory = Path("/dev/shm")  # noqa: S108
-    with tempfile.TemporaryDirectory(
-        prefix="nanowakeword-", dir=memory if os.access(memory, os.W_OK) else None
-    ) as folder:
-        path = Path(folder) / "ledger"
+    above = memory if os.access(memory, os.W_OK) else Path(tempfile.gettempdir())
+    # A folder without its file is one that another server is about to hold.
+    for left in above.glob(f"{_PREFIX}*/ledger"):
+        with contextlib.suppress(OSError), _held(left.parent):
+            shutil.rmtree(left.parent)
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=above) as name, _held(Path(name)):
+        path = Path(name) / "ledger"
         with path.open("xb") as file:
-            file.write(secrets.token_bytes(_SALT_BYTES))
             # All of it now: on a full disk, a page that is missing later would kill the process without a word.
-            os.posix_fallocate(file.fileno(), 0, _SIZE)
+            file.write(secrets.token_bytes(_SALT_BYTES) + bytes(_SIZE - _SALT_BYTES))
         yield path
+
+
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Hold a folder, at most as long as this process lives; OSError where another one does, or if it is not ours."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        if os.fstat(descriptor).st_uid != os.geteuid():
+            raise PermissionError(folder)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,6 +43,29 @@ def test_nobody_else_can_enter_and_nothing_is_left(tmp_path: Path) -> None:
     assert not path.parent.exists()
     with ledger_file() as other, Ledger(other) as ledger:
         assert ledger.secret != secret
+
+
+def test_what_a_killed_server_left_is_removed_by_the_next_one(path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    mine, theirs = context.Pipe(duplex=False)
+    child = context.Process(target=leave_behind, args=(theirs,))
+    child.start()
+    assert mine.poll(30)
+    left = Path(mine.recv())
+    with ledger_file():
+        assert left.exists(), "it is still in use"
+    child.kill()
+    child.join(10)
+    assert left.exists()
+    with ledger_file():
+        assert not left.parent.exists()
+        assert path.exists(), "that of another server"
+
+
+def leave_behind(pipe: Any) -> None:
+    with ledger_file() as path:
+        pipe.send(str(path))
+        time.sleep(60)
 
 
 def test_a_window_can_be_used_at_once_and_then_comes_back(ledger: Ledger) -> None:
