@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -212,9 +213,10 @@ def test_a_model_sent_whole_is_the_model_sent_in_pieces(pair: Path, recording: S
 
 def test_a_part_of_a_hop_is_refused() -> None:
     reader = FeatureReader(rows_per_hop=8, width=40)
-    assert reader.read(features(np.zeros((16, 40), np.float32)))[0].shape == (16, 40)
+    values, _ = asyncio.run(reader.read(features(np.zeros((16, 40), np.float32))))
+    assert values.shape == (16, 40)
     with pytest.raises(ProtocolError, match="features of a part of a hop; got 12 rows; expected a multiple of 8 rows"):
-        reader.read(features(np.zeros((12, 40), np.float32)))
+        asyncio.run(reader.read(features(np.zeros((12, 40), np.float32))))
 
 
 @given(
@@ -226,7 +228,7 @@ def test_a_part_of_a_hop_is_refused() -> None:
 def test_any_bytes_are_whole_hops_or_refused(rows: int, rows_per_hop: int, width: int, data: bytes) -> None:
     reader = FeatureReader(rows_per_hop=rows_per_hop, width=width)
     try:
-        values, missing = reader.read(pb.DetectRequest(features=pb.FeatureChunk(rows=rows, f32le=data)))
+        values, missing = asyncio.run(reader.read(pb.DetectRequest(features=pb.FeatureChunk(rows=rows, f32le=data))))
     except ProtocolError:
         return
     assert values.shape == (rows, width)
