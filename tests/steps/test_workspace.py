@@ -51,7 +51,8 @@ def test_wishes_change_their_lines_only_and_comments_stay(folder: Path) -> None:
         "phrase: ok  house",
         "name: house         # file name of the model; null: the phrase in snake case",
         "steps: 3",
-        "isbl: {alpha: 0.75, epsilon: 1.0e-6, loss_floor: 0.0, loss_cap: null, loss_decay: 0.0, reset_every_steps: null}",
+        "isbl: {alpha: 0.75, epsilon: 1.0e-6, loss_floor: 0.0, loss_cap: null, loss_decay: 0.0, "
+        "reset_every_steps: null}",
     }
     assert len((folder / "params.yaml").read_text("utf-8").splitlines()) == len(BASE.splitlines())
 
