@@ -36,7 +36,8 @@ class Library:
         config: its models, folder, threshold and pipeline.
 
     Raises:
-        ConfigError: two models have one name, a model has nothing for the pipeline, or there is none at all.
+        ConfigError: two models have one name, one is named twice, a model has nothing for the pipeline, or there is
+            none at all.
         ModelError: a named file is missing, damaged, or not a model.
 
     Attributes:
@@ -53,6 +54,8 @@ class Library:
         self._versions: dict[Path, Version] = {}
         self._loaded: dict[Path, ServedModel] = {}
         for path in self._named:
+            if path in self._loaded:
+                raise ConfigError("a model is named twice", got=path, expected="each once")
             self._versions[path] = _version(path)
             self._add(path, self._load_file(path))
         self.models = tuple(self._loaded.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -99,8 +100,12 @@ def test_a_file_that_is_no_model_is_one_line(tmp_path: Path) -> None:
     assert str(path) in done.stderr
 
 
-def test_two_models_with_one_name_are_refused(models: list[Path]) -> None:
+def test_two_models_with_one_name_are_refused(models: list[Path], tmp_path: Path) -> None:
     done = run("--model", models[0], "--model", models[0], "--port", 0)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "a model is named twice; got " in done.stderr
+    copy = shutil.copy(models[0], tmp_path / "copy.onnx")
+    done = run("--model", models[0], "--model", copy, "--port", 0)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "two models with one name; got 'beep'" in done.stderr
 
