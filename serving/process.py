@@ -100,7 +100,11 @@ async def _serve(config: ServerConfig, ledger_path: Path, worker: int, ready: Ca
             from serving.wyoming import WyomingServer
 
             wyoming = WyomingServer(config, engine=engine, guard=guard, metrics=metrics)
-            told += f"; Wyoming on {await wyoming.start(announce=worker == 0)}"
+            try:
+                told += f"; Wyoming on {await wyoming.start(announce=worker == 0)}"
+            except BaseException:
+                await server.stop(drain_s=0.0)
+                raise
             parts.append(wyoming)
         ready(told)
         await _run_until_signal(parts, drain_s=config.drain_s)

@@ -94,7 +94,11 @@ class WyomingServer:
         port = self._server.sockets[0].getsockname()[1]
         if announce and self._config.zeroconf is not None:
             self._announcement = Announcement(self._config.zeroconf, host=host, port=port)
-            await self._announcement.start()
+            try:
+                await self._announcement.start()
+            except BaseException:
+                self._server.close()
+                raise
         return f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}"
 
     async def stop(self, *, drain_s: float) -> None:

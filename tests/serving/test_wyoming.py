@@ -585,3 +585,12 @@ def test_a_process_that_speaks_both(models: list[Path]) -> None:
     finally:
         process.kill()
         process.communicate(timeout=TIMEOUT_S)
+
+
+@pytest.mark.parametrize("trouble", ["port", "name"])
+def test_a_process_that_cannot_says_so_in_one_line(shared: RunningWyoming, models: list[Path], trouble: str) -> None:
+    more = [shared.uri] if trouble == "port" else ["tcp://127.0.0.1:0", "--zeroconf", "x" * 70]
+    command = [sys.executable, "-m", "serving", "--model", str(models[0]), "--port", "0", "--wyoming", *more]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done.stderr
+    assert done.stderr.startswith("error: cannot ")
