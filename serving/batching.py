@@ -128,8 +128,9 @@ class Batcher:
         while batch := self._next():
             try:
                 self._run(batch)
-            except Exception:
+            except Exception as error:
                 _LOG.exception("a batch was lost")
+                self._hand_over(batch[0].loop, [(seat, error) for seat in batch], Load())
 
     def _next(self) -> list[Seat]:
         """Wait for something to do, and take what is due first with all that can run with it; empty: the end."""
@@ -137,14 +138,15 @@ class Batcher:
             while not self._closed:
                 now_s = time.monotonic()
                 lane = min(self._short, key=lambda lane: self._short[lane][0].due_s, default=None)
-                if self._long and (lane is None or self._long[0].due_s < self._short[lane][0].due_s):
+                early = lane is not None and now_s < self._next_s and len(self._short[lane]) < self._max_batch
+                if self._long and (lane is None or early or self._long[0].due_s < self._short[lane][0].due_s):
                     return [self._long.popleft()]
+                if early:
+                    self._changed.wait(self._next_s - now_s)
+                    continue
                 if lane is not None:
-                    waiting = self._short[lane]
-                    if len(waiting) < self._max_batch and now_s < self._next_s:
-                        self._changed.wait(self._next_s - now_s)
-                        continue
                     self._next_s = now_s + _PACE_S
+                    waiting = self._short[lane]
                     if len(waiting) > self._max_batch:
                         return [waiting.popleft() for _ in range(self._max_batch)]
                     return list(self._short.pop(lane))
@@ -170,14 +172,18 @@ class Batcher:
             else:
                 done.append((seat, whole))
         load = Load(len(done), hops * first.lane.cost_s, 0.0 if first.is_long else lag_s)
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            first.loop.call_soon_threadsafe(self._deliver, done, load)
+        if self._metrics is not None:
+            self._metrics.batch(first.lane.name, len(batch), lag_s, ended_s - started_s)
+        self._hand_over(first.loop, done, load)
         if again:
             with self._changed:
                 for seat in again:
                     self._queue(seat)
-        if self._metrics is not None:
-            self._metrics.batch(first.lane.name, len(batch), lag_s, ended_s - started_s)
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop, done: Sequence[tuple[Seat, Outcome]], load: Load) -> None:
+        """Have the event loop deliver what came out, in one call for the whole batch."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(self._deliver, done, load)
 
     def _deliver(self, done: Sequence[tuple[Seat, Outcome]], load: Load) -> None:
         """Tell the streams; runs in the event loop, once per batch."""

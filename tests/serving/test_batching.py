@@ -133,6 +133,19 @@ def test_a_batch_that_is_not_full_keeps_the_pace(lane: WatchedLane, monkeypatch:
     assert lane.runs == [(1, 1), (2, 1), (1, 1), (3, 1)]
 
 
+def test_a_long_piece_uses_the_time_between_batches(lane: WatchedLane, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batching, "_PACE_S", 0.3)
+
+    async def scenario() -> None:
+        async with batching_with() as batcher:
+            async with busy(batcher, lane):
+                futures = [batcher.submit(Seat(lane), audio(0)), batcher.submit(Seat(lane), audio(0, hops=8))]
+            await asyncio.gather(*futures)
+
+    asyncio.run(scenario())
+    assert lane.runs == [(1, 1), (1, 8), (1, 1)]
+
+
 def test_a_long_piece_gives_way_turn_by_turn(lane: WatchedLane) -> None:
     async def scenario() -> None:
         async with batching_with() as batcher:
@@ -185,6 +198,21 @@ def test_a_fault_is_that_of_one_stream(lane: WatchedLane) -> None:
         np.testing.assert_allclose(again["beep"], [1_000 / 8_192], atol=1e-4, err_msg="its hop counted once")
 
     asyncio.run(scenario())
+
+
+def test_a_fault_of_ours_is_told_and_nobody_waits_for_ever(lane: WatchedLane, caplog: pytest.LogCaptureFixture) -> None:
+    class Metrics:
+        def batch(self, model: str, size: int, wait_s: float, infer_s: float) -> None:
+            raise ZeroDivisionError(f"{model} {size} {wait_s} {infer_s}")
+
+    async def scenario() -> None:
+        async with batching_with(metrics=Metrics()) as batcher:
+            for _ in range(2):
+                with pytest.raises(ZeroDivisionError):
+                    await batcher.submit(Seat(lane), audio(0))
+
+    asyncio.run(scenario())
+    assert caplog.text.count("a batch was lost") == 2
 
 
 def test_a_row_is_free_only_when_nobody_writes_to_it(lane: WatchedLane) -> None:
