@@ -12,9 +12,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from nanowakeword.errors import NanoWakewordError
-from serving.errors import IdleError
+from serving.errors import IdleError, ProtocolError
 from serving.guard import Guard
 from serving.status import status_of
 
@@ -61,8 +62,10 @@ class FirstMessage(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ha
             try:
                 async with asyncio.timeout(self._timeout_s):
                     return await anext(requests)
-            except (TimeoutError, StopAsyncIteration):
+            except TimeoutError:
                 raise IdleError("no message came", expected=f"one within {self._timeout_s:g} s") from None
-        except NanoWakewordError as error:
+            except StopAsyncIteration:
+                raise ProtocolError("the call ended before its message", expected="one message") from None
+        except (NanoWakewordError, DecodeError) as error:
             status = status_of(error)
             await context.abort(status.code, status.text)
