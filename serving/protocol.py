@@ -43,7 +43,7 @@ class StreamConfig:
         selections: the models; empty: the default one.
         detections: whether detections are to come back.
         scores: whether scores are.
-        verifier_only: whether features will come, and not audio.
+        verifier_only: whether features will come, and not audio; never for a file.
         made_by: front ends that make the features; empty: not told.
         pre_roll_hops: hops at the beginning that nothing is to be said about.
         encoding: of the audio.
@@ -91,7 +91,7 @@ def read_config(request: pb.DetectRequest | pb.DetectFileRequest | None) -> Stre
         selections=selections,
         detections=config.output in _WITH_DETECTIONS,
         scores=config.output in _WITH_SCORES,
-        verifier_only=config.pipeline == pb.PIPELINE_VERIFIER_ONLY,
+        verifier_only=isinstance(request, pb.DetectRequest) and config.pipeline == pb.PIPELINE_VERIFIER_ONLY,
         made_by=tuple(config.front_ends),
         pre_roll_hops=round(config.pre_roll_s * SAMPLE_RATE_HZ) // HOP_SAMPLES,
         encoding=config.encoding or pb.AUDIO_ENCODING_PCM_S16LE,

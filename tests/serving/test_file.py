@@ -77,6 +77,11 @@ def test_any_format_rate_and_number_of_channels(server: RunningServer, options: 
     assert heard.start_s == pytest.approx(expected.start_s, abs=HOP_S + 1e-9)
 
 
+def test_pipeline_and_encoding_are_not_used(server: RunningServer) -> None:
+    first = begin(pipeline=pb.PIPELINE_VERIFIER_ONLY, encoding=pb.AUDIO_ENCODING_OPUS)
+    assert len(send(server, first, *pieces(file_of(tone(1.0)))).detections) == 1
+
+
 def test_scores_of_all_hops_come_in_one_track(server: RunningServer, graphs: dict[str, Graph]) -> None:
     heard = np.concatenate([tone(5.0), silence(6.0)])
     response = send(server, begin(output=pb.DETECT_OUTPUT_SCORES), *pieces(file_of(heard)))

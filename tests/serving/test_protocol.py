@@ -66,7 +66,7 @@ def test_a_configuration_is_read_as_it_was_written(
         assert config.selections == selections
         assert config.detections is (output != pb.DETECT_OUTPUT_SCORES)
         assert config.scores is (output in (pb.DETECT_OUTPUT_SCORES, pb.DETECT_OUTPUT_DETECTIONS_AND_SCORES))
-        assert config.verifier_only is (pipeline == pb.PIPELINE_VERIFIER_ONLY)
+        assert config.verifier_only is (kind is pb.DetectRequest and pipeline == pb.PIPELINE_VERIFIER_ONLY)
         assert config.encoding == (encoding or pb.AUDIO_ENCODING_PCM_S16LE)
         assert list(config.made_by) == front_ends
         # Hops that end within the pre-roll, to the sample.
