@@ -95,7 +95,7 @@ class WakeWordServiceServicer:
         """Listens to one recording, sent as a file in pieces, and answers once.
 
         The first request carries `config`, all later ones `data`. The file may have any format, rate and number of
-        channels that the server can read; WAV, FLAC, Ogg and MP3 are always among them.
+        channels that the server can read; WAV, FLAC, Ogg and MP3 are always among them. It may last six hours.
 
         Errors: as Detect's, and INVALID_ARGUMENT for bytes that are no audio file.
         """
