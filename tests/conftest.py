@@ -11,6 +11,8 @@ import pytest
 # Whoever runs the tests in the background may have these ignored, and programs that the tests start inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGTERM, signal.SIG_DFL)
+# Networks so small gain nothing from a second thread; on a busy machine, threads that wait for each other lose tenfold.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")

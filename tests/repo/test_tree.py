@@ -11,7 +11,23 @@ import pytest
 from steps.__main__ import main
 from steps.closure import CHECKOUT
 
-TEXT = {"", ".cfg", ".js", ".json", ".md", ".proto", ".py", ".pyi", ".toml", ".txt", ".typed", ".yaml", ".yml"}
+TEXT = {
+    "",
+    ".cfg",
+    ".conf",
+    ".js",
+    ".json",
+    ".md",
+    ".proto",
+    ".py",
+    ".pyi",
+    ".service",
+    ".toml",
+    ".txt",
+    ".typed",
+    ".yaml",
+    ".yml",
+}
 # Folders of one machine or another; spelled in parts so that this file passes.
 MACHINE_PATHS = re.compile(
     r"(?<![\w.$}<-])/(?:" + "|".join(("wor" + "k", "ro" + "ot", "ho" + "me", "Us" + "ers")) + r")/\w"
