@@ -133,7 +133,7 @@ class FileDetector:
             samples += len(block)
             if samples > MAX_FILE_S * SAMPLE_RATE_HZ:
                 raise ProtocolError(
-                    "the recording is too long", expected=f"at most {MAX_FILE_S // 3600} hours", hint="Send it in parts"
+                    "the recording is too long", expected=f"at most {MAX_FILE_S} s", hint="Send it in parts"
                 )
             lease.charge(len(block) / SAMPLE_RATE_HZ)
             for piece in _pieces(block):

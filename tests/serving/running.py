@@ -26,7 +26,7 @@ from serving.transport import Patience
 if TYPE_CHECKING:
     from serving.tracing import Tracing
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 30.0  # of what does not happen; machines can be busy
 
 
 class LoopThread:

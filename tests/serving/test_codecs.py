@@ -64,7 +64,7 @@ def spans(responses: list[pb.DetectResponse]) -> list[tuple[str, float]]:
     return [(one.model, one.start_s) for response in responses for one in response.detections]
 
 
-@pytest.mark.parametrize("size", [1, 7, 160, 1_500, 10**6])
+@pytest.mark.parametrize("size", [3, 160, 1_500, 10**6])
 def test_flac_cut_anywhere_is_the_recording_to_the_bit(size: int) -> None:
     np.testing.assert_array_equal(decode(make_decoder(FLAC), cut(STREAM, size)), SAMPLES)
 
@@ -218,7 +218,7 @@ def test_starts_of_frames_that_are_none_are_not_tried_for_ever() -> None:
         decoder.decode(frames[0][:100] + frames[0][:2] * 4_000)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_damage_anywhere_is_an_error_or_nothing(data: st.DataObject) -> None:
     encoding = data.draw(st.sampled_from([FLAC, OPUS]))

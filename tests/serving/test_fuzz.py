@@ -192,9 +192,9 @@ def test_half_closed_before_and_after_each_message(server: RunningServer) -> Non
     assert_survived(server)
 
 
-def test_thousands_of_empty_chunks(server: RunningServer) -> None:
+def test_many_empty_chunks(server: RunningServer) -> None:
     empty = pb.DetectRequest(audio=pb.AudioChunk(pcm_s16le=b"")).SerializeToString()
-    send(server, [config().SerializeToString(), *[empty] * 2_000])
+    send(server, [config().SerializeToString(), *[empty] * 500])
     assert_survived(server)
 
 
