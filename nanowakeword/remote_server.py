@@ -26,6 +26,7 @@ _HINTS: Final = {
     "INVALID_ARGUMENT": "Correct what the server names",
     "UNAUTHENTICATED": "Give the api_key or the token that this server knows",
     "PERMISSION_DENIED": "Ask whoever runs the server",
+    "RESOURCE_EXHAUSTED": "Try again later, or with less: the server says which limit it is",
     "UNIMPLEMENTED": "Is this a NanoWakeword server, and not an older one?",
     "UNAVAILABLE": "The server may be restarting: connect again",
     "DEADLINE_EXCEEDED": "The server may be overloaded, or the network slow",

@@ -99,6 +99,20 @@ def test_a_client_that_sends_is_not_idle(start: Callable[..., RunningServer]) ->
     assert idle_refusals(server) == 0.0
 
 
+def test_a_client_that_waits_for_the_server_is_not_idle(
+    start: Callable[..., RunningServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = start(idle_timeout_s=0.3)
+    run = Graph.run
+
+    def slow(self: Graph, *arguments: Any) -> Any:
+        time.sleep(0.8)
+        return run(self, *arguments)
+
+    monkeypatch.setattr(Graph, "run", slow)
+    assert len(server.talk([SCORES, audio(HOP)])) == 2
+
+
 def test_no_timeout_is_no_timeout(start: Callable[..., RunningServer]) -> None:
     server = start(idle_timeout_s=0.0)
     with server.stub() as stub:
