@@ -106,6 +106,8 @@ def test_a_stream_among_others_hears_what_it_hears_alone(
                 assert heard.first_hop == hops
                 hops += len(heard.scores[names[0]])
                 assert heard.processed_samples == hops * 1_280
+                ends = [one.end_s for one in heard.detections]
+                assert ends == sorted(ends)
                 for name in names:
                     scores[name] += heard.scores[name].tolist()
                 detections += heard.detections

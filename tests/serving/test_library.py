@@ -113,6 +113,18 @@ def test_a_head_file_that_comes_later_makes_it_another_model(
     assert library.find("ay").heads is not None
 
 
+def test_a_copy_that_keeps_the_times_of_another_file(folder: Path, open_library: Callable[..., Library]) -> None:
+    path = put(folder / "a.onnx", "ay", threshold=0.75)
+    library = open_library(model_dir=folder)
+    status = path.stat()
+    other = put(folder.parent / "other.onnx", "ay", threshold=0.25)
+    os.utime(other, ns=(status.st_atime_ns, status.st_mtime_ns))
+    other.replace(path)
+    assert (path.stat().st_mtime_ns, path.stat().st_size) == (status.st_mtime_ns, status.st_size)
+    library.look()
+    assert library.find("ay").threshold == 0.25
+
+
 def test_two_files_of_one_name(
     folder: Path, open_library: Callable[..., Library], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -160,9 +172,7 @@ def test_the_folder_is_watched(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     path = put(folder / "a.onnx", "ay")
     library = Library(ServerConfig(model_dir=folder))
     try:
-        status = path.stat()
         put(path, "ay", threshold=0.5)
-        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))  # a copy that keeps the times of another file
         wait_for(lambda: library.find("ay").threshold == 0.5)
         path.unlink()
         wait_for(lambda: not library.models)
