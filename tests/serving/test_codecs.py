@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import serving.codecs
+import serving.flac
 from nanowakeword.arrays import Samples
 from nanowakeword.graph import Graph
 from nanowakeword.stream import DetectionStream
@@ -115,13 +116,13 @@ def test_a_stream_of_opus_is_heard_a_hop_later_at_most(
 
 def test_long_messages_are_decoded_off_the_event_loop(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
     threads: list[str] = []
-    real = serving.codecs._Flac.decode
+    real = serving.flac.FlacDecoder.decode
 
     def watched(self: Any, data: bytes) -> Samples:
         threads.append(threading.current_thread().name)
         return real(self, data)
 
-    monkeypatch.setattr(serving.codecs._Flac, "decode", watched)
+    monkeypatch.setattr(serving.flac.FlacDecoder, "decode", watched)
     server.talk([begin(FLAC), flac(STREAM[:1_000]), flac(STREAM[1_000:])])
     assert threads[0] == "server loop"
     assert threads[1].startswith("codecs")
