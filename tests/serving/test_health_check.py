@@ -5,9 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import HealthServicer
 
 from serving.health_check import main
 from serving.key_ring import ApiKey
@@ -51,6 +55,18 @@ def test_a_certificate_that_nobody_signed_vouches_for_itself(
     assert made.returncode == 0, made.stderr
     server = start(ssl_certfile=tmp_path / "tls.crt", ssl_keyfile=tmp_path / "tls.key")
     assert main([server.address, f"--ssl-ca-certs={tmp_path}/tls.crt", "--server-name=nanowakeword"]) == 0
+
+
+def test_a_server_that_says_it_is_not_well() -> None:
+    with ThreadPoolExecutor(1) as threads:
+        unwell = grpc.server(threads)
+        servicer = HealthServicer()
+        servicer.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
+        health_pb2_grpc.add_HealthServicer_to_server(servicer, unwell)
+        port = unwell.add_insecure_port("127.0.0.1:0")
+        unwell.start()
+        assert main([f"127.0.0.1:{port}"]) == 1
+        unwell.stop(None).wait()
 
 
 def test_nobody_there(start: Callable[..., RunningServer], capsys: pytest.CaptureFixture[str]) -> None:

@@ -594,3 +594,14 @@ def test_a_process_that_cannot_says_so_in_one_line(shared: RunningWyoming, model
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done.stderr
     assert done.stderr.startswith("error: cannot ")
+
+
+def test_a_client_that_still_sends_can_read_why_it_has_to_go(shared: RunningWyoming) -> None:
+    """Whoever closes on unread audio resets the connection, and the error is lost with it."""
+    with shared.connect() as connection:
+        connection.sendall(wire(AudioStart(rate=7, width=2, channels=1).event()))
+        assert connection.recv(10, socket.MSG_PEEK)
+        for _ in range(5):
+            connection.sendall(bytes(10_000))
+            time.sleep(0.02)
+        assert error(read_all(connection)).code == "INVALID_ARGUMENT"
