@@ -368,6 +368,15 @@ def read_all(connection: socket.socket) -> list[Event]:
         return answers
 
 
+def greet(connection: socket.socket) -> None:
+    """Be answered, and leave nothing unread."""
+    connection.sendall(wire(Ping().event()))
+    line = b""
+    while not line.endswith(b"\n"):
+        line += connection.recv(1)
+    assert connection.recv(json.loads(line)["data_length"], socket.MSG_WAITALL)
+
+
 MALFORMED = {
     "no JSON": b"GET / HTTP/1.1\r\n\r\n",
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\n",
@@ -490,8 +499,7 @@ def test_one_address_has_so_many_connections(
     server = serve()
     with server.connect() as first, server.connect() as second:
         for connection in (first, second):
-            connection.sendall(wire(Ping().event()))
-            assert connection.recv(1_000)
+            greet(connection)
         with server.connect() as third:
             assert read_all(third) == []
     wait_for(lambda: server.wyoming._addresses.total() == 0)
@@ -534,8 +542,7 @@ def test_a_server_that_stops_lets_streams_finish(serve: Callable[..., RunningWyo
     server = serve()
     events = [wire(event) for event in stream(tone(0.5), names=["beep"])]
     with server.connect() as mute, server.connect() as busy:
-        mute.sendall(wire(Ping().event()))
-        assert mute.recv(1_000)
+        greet(mute)
         busy.sendall(b"".join(events[:3]))
         wait_for(lambda: server.engine.open_streams == 1)
         stopped = server.stop_wyoming(drain_s=8.0)
