@@ -6,14 +6,19 @@
     result = interpreter.predict(chunk)         # int16, 16 kHz, mono, any length
 
 Names are imported when they are first used, so that `nanowakeword.errors` alone does not load onnxruntime.
+ONNX Runtime's telemetry is off, unless ``ORT_DISABLE_TELEMETRY`` was set to something else before.
 """
 
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any, Final
 
 from nanowakeword.version import __version__
+
+# It begins when onnxruntime is imported; switching it off later comes too late. A microphone reports to nobody.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from nanowakeword.audio import read_audio

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import subprocess
 import sys
 import tomllib
@@ -83,3 +84,18 @@ def test_names_that_are_not_offered_are_missing() -> None:
 def test_one_version() -> None:
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["project"]
     assert nanowakeword.__version__ == project["version"]
+
+
+def test_nothing_is_written_or_reported_by_onnxruntime(tmp_path: Path, tiny_path: Path) -> None:
+    program = "import nanowakeword, sys; nanowakeword.Graph.load(sys.argv[1])"
+    home = tmp_path / "home"
+    home.mkdir()
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("ORT_", "XDG_"))}
+    subprocess.run(
+        [sys.executable, "-c", program, tiny_path],
+        env={**environment, "HOME": str(home)},
+        cwd=CHECKOUT,
+        check=True,
+        timeout=60,
+    )
+    assert list(home.rglob("*")) == []
