@@ -65,17 +65,19 @@ def newest_step(folder: Path) -> int:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked, so that torch is imported once")
 def test_killed_at_random_moments(tmp_path: Path) -> None:
     write_features(tmp_path / "store", frontends=("speech_embedding",))
+    started_s = time.monotonic()
     child = train_in_child(everything(tmp_path / "store", tmp_path / "straight"), tmp_path / "straight.pt")
     assert os.waitpid(child, 0)[1] == 0
+    step_s = (time.monotonic() - started_s) / 60
 
     rng, kills = np.random.default_rng(8), 0
     while newest_step(tmp_path / "killed") < 51:
         child = train_in_child(everything(tmp_path / "store", tmp_path / "killed"), tmp_path / "killed.pt")
         # Some checkpoints on, and then at any moment of the next three steps, their validation and their checkpoint.
-        aim = min(57, newest_step(tmp_path / "killed") + 3 * int(rng.integers(1, 5)))
+        aim = min(57, newest_step(tmp_path / "killed") + 3 * int(rng.integers(1, 4)))
         while newest_step(tmp_path / "killed") < aim and os.waitpid(child, os.WNOHANG) == (0, 0):
             time.sleep(0.002)
-        time.sleep(rng.uniform(0.0, 0.1))
+        time.sleep(rng.uniform(0.0, 3.0) * step_s)
         os.kill(child, signal.SIGKILL)
         kills += os.WIFSIGNALED(os.waitpid(child, 0)[1])
     child = train_in_child(everything(tmp_path / "store", tmp_path / "killed"), tmp_path / "killed.pt")
