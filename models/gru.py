@@ -5,12 +5,11 @@ Unidirectional and stateful: in a stream the hidden state lives on from hop to h
 
 from __future__ import annotations
 
-from typing import cast
-
 import torch
 from torch import Tensor, nn
 
-from models.body import Frames, Memory, stack_frames
+from models.body import Frames, Memory
+from models.recurrent import Recurrent
 
 __all__ = ["Gru", "run_gru"]
 
@@ -58,26 +57,10 @@ def run_gru(layer: nn.GRU, x: Tensor, memory: Memory) -> Tensor:
     return y
 
 
-class Gru(nn.Module):
-    """One member.
-
-    Args:
-        frames: what it gets.
-        layer_size: hidden units of a layer.
-        n_blocks: layers.
-        dropout_prob: half of it between the layers.
-    """
+class Gru(Recurrent):
+    """One member; arguments as `Recurrent`."""
 
     def __init__(self, frames: Frames, *, layer_size: int, n_blocks: int, dropout_prob: float) -> None:
-        super().__init__()
-        self.stride = frames.stride
-        widths = [frames.n_features * frames.stride, *[layer_size] * n_blocks]
-        self.layers = nn.ModuleList(nn.GRU(width, layer_size, batch_first=True) for width in widths[:-1])
-        self.between = nn.Dropout(dropout_prob / 2)
-
-    def forward(self, frames: Tensor, memory: Memory) -> Tensor:
-        """Frames ``[b, t, f]`` -> hidden states ``[b, h, t / stride]``."""
-        x = stack_frames(frames, self.stride)
-        for number, layer in enumerate(self.layers):
-            x = run_gru(cast(nn.GRU, layer), self.between(x) if number else x, memory)
-        return x.transpose(1, 2)
+        super().__init__(
+            frames, layer_size=layer_size, n_blocks=n_blocks, dropout_prob=dropout_prob, kind=nn.GRU, run=run_gru
+        )

@@ -6,12 +6,11 @@ Unidirectional and stateful: in a stream the hidden state and the cell live on f
 
 from __future__ import annotations
 
-from typing import cast
-
 import torch
 from torch import Tensor, nn
 
-from models.body import Frames, Memory, stack_frames
+from models.body import Frames, Memory
+from models.recurrent import Recurrent
 
 __all__ = ["Lstm"]
 
@@ -45,29 +44,13 @@ def _(x: Tensor, hidden: Tensor, cell: Tensor, *_weights: Tensor) -> tuple[Tenso
     return x.new_empty(x.shape[0], x.shape[1], hidden.shape[1]), torch.empty_like(hidden), torch.empty_like(cell)
 
 
-class Lstm(nn.Module):
-    """One member.
-
-    Args:
-        frames: what it gets.
-        layer_size: hidden units of a layer.
-        n_blocks: layers.
-        dropout_prob: half of it between the layers.
-    """
+class Lstm(Recurrent):
+    """One member; arguments as `Recurrent`."""
 
     def __init__(self, frames: Frames, *, layer_size: int, n_blocks: int, dropout_prob: float) -> None:
-        super().__init__()
-        self.stride = frames.stride
-        widths = [frames.n_features * frames.stride, *[layer_size] * n_blocks]
-        self.layers = nn.ModuleList(nn.LSTM(width, layer_size, batch_first=True) for width in widths[:-1])
-        self.between = nn.Dropout(dropout_prob / 2)
-
-    def forward(self, frames: Tensor, memory: Memory) -> Tensor:
-        """Frames ``[b, t, f]`` -> hidden states ``[b, h, t / stride]``."""
-        x = stack_frames(frames, self.stride)
-        for number, layer in enumerate(self.layers):
-            x = _run(cast(nn.LSTM, layer), self.between(x) if number else x, memory)
-        return x.transpose(1, 2)
+        super().__init__(
+            frames, layer_size=layer_size, n_blocks=n_blocks, dropout_prob=dropout_prob, kind=nn.LSTM, run=_run
+        )
 
 
 def _run(layer: nn.LSTM, x: Tensor, memory: Memory) -> Tensor:

@@ -6,12 +6,11 @@ Unidirectional and stateful: in a stream the hidden state lives on from hop to h
 
 from __future__ import annotations
 
-from typing import cast
-
 import torch
 from torch import Tensor, nn
 
-from models.body import Frames, Memory, stack_frames
+from models.body import Frames, Memory
+from models.recurrent import Recurrent
 
 __all__ = ["Rnn"]
 
@@ -43,29 +42,13 @@ def _(x: Tensor, hidden: Tensor, *_weights: Tensor) -> tuple[Tensor, Tensor]:
     return x.new_empty(x.shape[0], x.shape[1], hidden.shape[1]), torch.empty_like(hidden)
 
 
-class Rnn(nn.Module):
-    """One member.
-
-    Args:
-        frames: what it gets.
-        layer_size: hidden units of a layer.
-        n_blocks: layers.
-        dropout_prob: half of it between the layers.
-    """
+class Rnn(Recurrent):
+    """One member; arguments as `Recurrent`."""
 
     def __init__(self, frames: Frames, *, layer_size: int, n_blocks: int, dropout_prob: float) -> None:
-        super().__init__()
-        self.stride = frames.stride
-        widths = [frames.n_features * frames.stride, *[layer_size] * n_blocks]
-        self.layers = nn.ModuleList(nn.RNN(width, layer_size, batch_first=True) for width in widths[:-1])
-        self.between = nn.Dropout(dropout_prob / 2)
-
-    def forward(self, frames: Tensor, memory: Memory) -> Tensor:
-        """Frames ``[b, t, f]`` -> hidden states ``[b, h, t / stride]``."""
-        x = stack_frames(frames, self.stride)
-        for number, layer in enumerate(self.layers):
-            x = _run(cast(nn.RNN, layer), self.between(x) if number else x, memory)
-        return x.transpose(1, 2)
+        super().__init__(
+            frames, layer_size=layer_size, n_blocks=n_blocks, dropout_prob=dropout_prob, kind=nn.RNN, run=_run
+        )
 
 
 def _run(layer: nn.RNN, x: Tensor, memory: Memory) -> Tensor:

@@ -27,7 +27,7 @@ CASES = [(architecture, frontend) for architecture in ARCHITECTURES for frontend
 # Files of the package that hold no architecture.
 OTHERS = {
     *("__init__", "attention", "body", "catalogue", "detector", "head", "heads_only", "pooling"),
-    *("sizes", "streaming", "table", "weights"),
+    *("recurrent", "sizes", "streaming", "table", "weights"),
 }
 # A window of crnn begins with its convolution, a stream with the recurrence over the frames before it: they differ.
 SAME_IN_A_WINDOW = [case for case in CASES if case[0] != "crnn"]
