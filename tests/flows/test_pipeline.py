@@ -94,7 +94,7 @@ def test_only_what_is_stale_runs(workspace: Path, dvc: Dvc) -> None:
 def test_a_changed_helper_makes_its_stages_stale(scripted: Callable[[str], Path], dvc: Dvc) -> None:
     workspace = scripted(QUICK)
     assert ran(dvc(workspace, "repro")) == ["phrases"]
-    for file in ("steps/settings.py", "steps/phrases.py"):
+    for file in ("steps/settings/training.py", "steps/phrases.py"):
         with (workspace / file).open("a") as stream:
             stream.write("\n# a comment\n")
         assert ran(dvc(workspace, "repro")) == ["phrases"]

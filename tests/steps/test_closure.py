@@ -67,4 +67,4 @@ def test_through_others_and_in_circles(checkout: Path) -> None:
 
 def test_the_checkout_is_found() -> None:
     assert (CHECKOUT / "pyproject.toml").is_file()
-    assert Path("steps/settings.py") in closure("steps.stage")
+    assert Path("steps/settings/training.py") in closure("steps.stage")

@@ -1,0 +1,44 @@
+"""The settings: ``params.yaml``, typed and validated whole before the first slow second.
+
+One section per stage. Unknown keys are refused with the known ones named, and all errors come at once.
+"""
+
+from steps.settings.delivery import Evaluate, Export, Publish
+from steps.settings.network import NetworkSection
+from steps.settings.reading import load_settings, parse_settings
+from steps.settings.recordings import Corpus, RawAudio, RealSplit
+from steps.settings.section import Section
+from steps.settings.speech import ENGINES, Phrases, Synthesize, Wakeword
+from steps.settings.training import POOLS, Average, Distill, Isbl, Margin, NegativesUp, SpecAugment, Train
+from steps.settings.whole import Settings
+from steps.settings.windows import FRONT_ENDS, Augment, Features, Shares
+
+__all__ = [
+    "ENGINES",
+    "FRONT_ENDS",
+    "POOLS",
+    "Augment",
+    "Average",
+    "Corpus",
+    "Distill",
+    "Evaluate",
+    "Export",
+    "Features",
+    "Isbl",
+    "Margin",
+    "NegativesUp",
+    "NetworkSection",
+    "Phrases",
+    "Publish",
+    "RawAudio",
+    "RealSplit",
+    "Section",
+    "Settings",
+    "Shares",
+    "SpecAugment",
+    "Synthesize",
+    "Train",
+    "Wakeword",
+    "load_settings",
+    "parse_settings",
+]

@@ -1,0 +1,59 @@
+"""All sections together, and what must agree between them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from steps.settings.delivery import Evaluate, Export, Publish
+from steps.settings.recordings import Corpus
+from steps.settings.section import Section
+from steps.settings.speech import Phrases, Synthesize, Wakeword
+from steps.settings.training import Average, Distill, Train
+from steps.settings.windows import Augment, Features
+
+__all__ = ["Settings"]
+
+
+class Settings(Section):
+    """Everything a user sets."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    wakeword: Wakeword
+    phrases: Phrases
+    synthesize: Synthesize
+    corpus: Corpus
+    augment: Augment
+    features: Features
+    train: Train
+    average: Average
+    distill: Distill
+    export: Export
+    evaluate: Evaluate
+    publish: Publish
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.publish.budget_fa_per_hour not in self.evaluate.budgets_fa_per_hour:
+            raise ValueError(
+                f"publish.budget_fa_per_hour: got {self.publish.budget_fa_per_hour:g}; expected one of "
+                f"evaluate.budgets_fa_per_hour, {list(self.evaluate.budgets_fa_per_hour)}"
+            )
+        if self.average.last > self.train.checkpoint_limit:
+            raise ValueError(
+                f"average.last: got {self.average.last}; expected at most train.checkpoint_limit, "
+                f"{self.train.checkpoint_limit}"
+            )
+        if strange := [name for name in self.train.architectures if name not in self.features.frontends]:
+            raise ValueError(
+                f"train.architectures: got {', '.join(strange)}; expected some of features.frontends, "
+                f"{', '.join(self.features.frontends)}"
+            )
+        steps = min(self.train.steps, self.distill.steps)
+        if self.train.warmup_steps >= steps:
+            raise ValueError(
+                f"train.warmup_steps: got {self.train.warmup_steps}; expected fewer than train.steps and "
+                f"distill.steps, {steps}"
+            )
+        return self
