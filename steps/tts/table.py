@@ -1,4 +1,4 @@
-"""The table of speech engines. To add one: a file like its neighbours, a line here, a name in `steps.settings.speech`."""
+"""The table of speech engines. To add one: a file like its neighbours, a line here, a name in `steps.settings`."""
 
 from __future__ import annotations
 
