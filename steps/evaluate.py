@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any, Final
-
-import numpy as np
-import numpy.typing as npt
+from dataclasses import asdict
+from typing import Any
 
 from nanowakeword.card import BudgetThreshold
-from nanowakeword.evaluation.babble import Babble
-from nanowakeword.evaluation.experiment import build_report, score_negatives, score_positives
+from nanowakeword.evaluation.experiment import build_report
 from nanowakeword.evaluation.report import Report
-from nanowakeword.evaluation.scoring import Scores, clip_peaks
 from nanowakeword.evaluation.table import format_report
 from nanowakeword.graph import Graph
+from nanowakeword.scorer import LocalScorer
 from steps.confusables import find_confusables, measure_confusables, measure_keywords
+from steps.gate import measure_gate
+from steps.heard import Heard, hear_material
 from steps.material import Material, find_material
 from steps.plots import plot_confusables, plot_det
 from steps.report_card import format_confusables
@@ -29,21 +27,6 @@ from steps.settings import Evaluate
 from steps.stage import Context
 
 __all__ = ["run"]
-
-# The gate may lose this share of what the verifier accepts.
-_GATE_PASSES: Final = 0.995
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Streamed:
-    """Scores of one model on one split."""
-
-    clips: dict[str, Scores]
-    negatives: Scores
-
-    def peaks(self, *, tail_s: float) -> npt.NDArray[np.float64]:
-        """Highest score of each clip, all conditions one after the other."""
-        return np.concatenate([clip_peaks(scores, tail_s=tail_s) for scores in self.clips.values()]).astype(np.float64)
 
 
 def run(context: Context) -> None:
@@ -55,7 +38,8 @@ def run(context: Context) -> None:
     name = context.settings.wakeword.file_name
     folder = context.input("export")
     verifier, gate = Graph.load(folder / f"{name}.onnx"), Graph.load(folder / f"{name}_lite.onnx")
-    scored: dict[str, tuple[_Streamed, _Streamed]] = {}
+    seed = context.settings.seed
+    scored: dict[str, tuple[Heard, Heard]] = {}
     materials: dict[str, Material] = {}
     for split in ("calibration", "test"):
         material = find_material(
@@ -67,8 +51,8 @@ def run(context: Context) -> None:
         materials[split] = material
         progress = _progress(context, split)
         scored[split] = (
-            _stream(verifier, material, settings, seed=context.settings.seed, progress=progress),
-            _stream(gate, material, settings, seed=context.settings.seed, progress=progress),
+            hear_material(verifier, material, settings, seed=seed, progress=progress),
+            hear_material(gate, material, settings, seed=seed, like=verifier, progress=progress),
         )
 
     calibration = _report(verifier, scored["calibration"][0], settings, thresholds={})
@@ -94,7 +78,13 @@ def run(context: Context) -> None:
         "thresholds": [asdict(item) for item in thresholds],
         "test": test.to_dict(),
         "calibration": calibration.to_dict(),
-        "gate": _measure_gate(scored, threshold=default, settings=settings),
+        "gate": measure_gate(
+            scored["calibration"],
+            scored["test"],
+            threshold=default,
+            context_hops=LocalScorer([verifier]).context_hops,
+            tail_s=settings.tail_s,
+        ),
         "confusables": confusables,
     }
     (context.out / "metrics.json").write_text(json.dumps(metrics, ensure_ascii=False, indent=2) + "\n", "utf-8")
@@ -104,20 +94,7 @@ def run(context: Context) -> None:
     plot_confusables(confusables, context.out / "confusables.png", phrase=test.phrase)
 
 
-def _stream(
-    graph: Graph, material: Material, settings: Evaluate, *, seed: int, progress: Callable[[str, int, int], None]
-) -> _Streamed:
-    babble = Babble(material.talkers, snr_db=settings.babble_snr_db, seed=seed)
-    clips = {
-        name: score_positives(
-            graph, material.positives, tail_s=settings.tail_s, seed=seed, babble=mixer, progress=progress
-        )
-        for name, mixer in {"clean": None, babble.name: babble}.items()
-    }
-    return _Streamed(clips=clips, negatives=score_negatives(graph, material.negatives, seed=seed, progress=progress))
-
-
-def _report(graph: Graph, streamed: _Streamed, settings: Evaluate, *, thresholds: dict[str, float]) -> Report:
+def _report(graph: Graph, streamed: Heard, settings: Evaluate, *, thresholds: dict[str, float]) -> Report:
     return build_report(
         graph,
         clips=streamed.clips,
@@ -130,7 +107,7 @@ def _report(graph: Graph, streamed: _Streamed, settings: Evaluate, *, thresholds
 
 
 def _measure_confusables(
-    context: Context, verifier: Graph, streamed: _Streamed, material: Material, *, threshold: float
+    context: Context, verifier: Graph, streamed: Heard, material: Material, *, threshold: float
 ) -> dict[str, Any]:
     """What else of the test split is taken for the phrase, at the threshold that users get."""
     wakeword, tail_s = context.settings.wakeword, context.settings.evaluate.tail_s
@@ -144,29 +121,6 @@ def _measure_confusables(
         "keywords": measure_keywords(
             streamed.negatives, material.keywords, wakeword=wakeword, threshold=threshold, tail_s=tail_s
         ),
-    }
-
-
-def _measure_gate(
-    scored: dict[str, tuple[_Streamed, _Streamed]], *, threshold: float, settings: Evaluate
-) -> dict[str, Any]:
-    """Set the gate's threshold on calibration, so that it passes what the verifier accepts; measure it on test."""
-    verifier, gate = scored["calibration"]
-    accepted = verifier.peaks(tail_s=settings.tail_s) >= threshold
-    peaks = gate.peaks(tail_s=settings.tail_s)
-    candidates = np.sort(peaks[accepted] if accepted.any() else peaks)
-    gate_threshold = max(float(candidates[int(len(candidates) * (1 - _GATE_PASSES))]), 1e-4)
-    verifier, gate = scored["test"]
-    accepted = verifier.peaks(tail_s=settings.tail_s) >= threshold
-    passed = gate.peaks(tail_s=settings.tail_s) >= gate_threshold
-    hops = np.concatenate([stream.scores for stream in gate.negatives.streams])
-    return {
-        "threshold": gate_threshold,
-        "verifier_threshold": threshold,
-        "accepted_clips": int(accepted.sum()),
-        "passed_of_accepted": round(float(passed[accepted].mean()), 4) if accepted.any() else None,
-        "open_share_of_negatives": round(float((hops >= gate_threshold).mean()), 5),
-        "hours": round(gate.negatives.hours, 3),
     }
 
 

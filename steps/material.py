@@ -35,6 +35,7 @@ class Material:
     Attributes:
         positives: of the phrase.
         negatives: without it.
+        negative_kinds: of each of them: ``speech``, ``noise``, ``music`` or ``other phrases``.
         talkers: those negatives that are speech, to make babble of.
         keywords: numbers of the negatives that are real recordings of another keyword, by keyword.
         positives_basis: ``real speech``, ``synthetic speech``, or both where real recordings are few.
@@ -44,6 +45,7 @@ class Material:
 
     positives: list[Recording]
     negatives: list[Recording]
+    negative_kinds: list[str]
     talkers: list[Recording]
     keywords: dict[str, list[int]]
     positives_basis: str
@@ -109,9 +111,11 @@ def find_material(split: MeasuredSplit, *, phrase: str, clips: Path, corpus: Pat
         if item.kind.startswith(KEYWORD):
             keywords[item.kind.removeprefix(KEYWORD)].append(number)
     enough = {"positives": len(positives) >= _ENOUGH_POSITIVES, "negatives": speech_s >= _ENOUGH_SPEECH_S}
+    synthetic = [] if enough["negatives"] else spoken("negative", "partial")
     material = Material(
         positives=positives + ([] if enough["positives"] else spoken("positive")),
-        negatives=[_of_file(item) for item in others] + ([] if enough["negatives"] else spoken("negative", "partial")),
+        negatives=[_of_file(item) for item in others] + synthetic,
+        negative_kinds=[_kind(item) for item in others] + ["speech"] * len(synthetic),
         talkers=talkers + ([] if enough["negatives"] and talkers else spoken("negative")),
         keywords=dict(keywords),
         positives_basis=_basis(positives, enough=enough["positives"]),
@@ -132,6 +136,11 @@ def _basis(real: Sequence[object], *, enough: bool) -> str:
     if not real:
         return SYNTHETIC
     return REAL if enough else BOTH
+
+
+def _kind(item: Spoken) -> str:
+    """That of a recording without the phrase, in plain words."""
+    return next((kind for kind in _NEGATIVE_KINDS if kind != KEYWORD and item.kind.startswith(kind)), "other phrases")
 
 
 def _of_file(item: Spoken) -> Recording:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-__all__ = ["format_confusables", "format_report_card"]
+__all__ = ["format_confusables", "format_gate", "format_report_card"]
 
 _SHOWN: Final = 6
 _SOURCES: Final = 8
@@ -50,7 +50,8 @@ def format_report_card(card: dict[str, Any], metrics: dict[str, Any], *, model: 
         "",
         *(f"Note on the recordings: {note}" for note in card["training"]["notes"]),
         *(f"Note on {point['name']}: {point['note']}." for point in test["points"] if point["note"]),
-        _gate_line(metrics["gate"]),
+        "",
+        format_gate(metrics["gate"]).rstrip("\n"),
         "",
         format_confusables(metrics["confusables"]).rstrip("\n"),
     ]
@@ -84,12 +85,38 @@ def _misses(point: dict[str, Any]) -> str:
     )
 
 
-def _gate_line(gate: dict[str, Any]) -> str:
-    if gate["passed_of_accepted"] is None:
-        return "The gate was not measured: the detector accepted no clip."
-    return (
-        f"Gate: passes {100 * gate['passed_of_accepted']:.1f} % of the {gate['accepted_clips']} clips that the "
-        f"detector accepts; open for {100 * gate['open_share_of_negatives']:.2f} % of the audio without the phrase."
+def format_gate(gate: dict[str, Any]) -> str:
+    """What the gate passes, and how often it wakes the detector, as Markdown, a line end at the end.
+
+    Args:
+        gate: as `steps.gate.measure_gate` found it.
+    """
+    chosen, found = gate["calibration"]["passed"]["all"], gate["test"]
+    basis = (
+        "on the calibration recordings, of which the detector accepts none: it passes as many of all clips"
+        if chosen is None
+        else f"of what the detector accepts of the {chosen['total']:g} calibration clips: {_share(chosen)}. "
+        f"{chosen['total']:g} clips tell it to 1 in {chosen['total']:g}"
+    )
+    return "\n".join(
+        [
+            f"Gate: its threshold, {gate['threshold']:.4f}, is the highest that passes 99.5 % {basis}.",
+            "",
+            "| test recordings | passed of what the detector accepts |",
+            "|---|---|",
+            *(
+                f"| {name} | {'none accepted' if rate is None else _share(rate)} |"
+                for name, rate in found["passed"].items()
+            ),
+            "",
+            "| audio without the phrase | hours | gate open | detector runs |",
+            "|---|---|---|---|",
+            *(
+                f"| {kind} | {duty['hours']:.2f} | {100 * duty['open']:.2f} % | {100 * duty['runs']:.2f} % |"
+                for kind, duty in found["duty"].items()
+            ),
+            "",
+        ]
     )
 
 

@@ -88,10 +88,14 @@ def score_positives(
     tail_s: float,
     seed: int,
     babble: Babble | None = None,
+    like: Graph | None = None,
     progress: Progress | None = None,
 ) -> Scores:
-    """Stream recordings of the phrase, so far apart that none is heard through another's score; as `evaluate`."""
-    reach_s = (graph.card.receptive_field_samples or 0) / SAMPLE_RATE_HZ
+    """Stream recordings of the phrase, so far apart that none is heard through another's score; as `evaluate`.
+
+    With ``like``, they are as far apart as for that model, so that scores of both are of the same audio, hop by hop.
+    """
+    reach_s = ((like or graph).card.receptive_field_samples or 0) / SAMPLE_RATE_HZ
     return score_recordings(
         graph,
         recordings,

@@ -20,7 +20,7 @@ from nanowakeword.graph import Graph
 from nanowakeword.stream import ScoreStream
 from nanowakeword.timing import HOP_SAMPLES, SAMPLE_RATE_HZ
 
-__all__ = ["Scores", "StreamScores", "clip_peaks", "score_recordings"]
+__all__ = ["Scores", "StreamScores", "clip_hops", "clip_peaks", "score_recordings"]
 
 Mix = Callable[[Joined], Joined]
 Report = Callable[[int, int], None]
@@ -127,18 +127,17 @@ def score_recordings(
     return Scores(streams=tuple(streams), n_recordings=done, seconds=seconds, left_out=tuple(left_out))
 
 
-def clip_peaks(scores: Scores, *, tail_s: float) -> Floats:
-    """Highest score of each recording, float32 ``[n_recordings]``, in their order.
+def clip_hops(place: Placement, *, tail_s: float) -> slice:
+    """Hops of a stream that count for a recording: those that end after its start, at most ``tail_s`` after its end."""
+    first = place.start // HOP_SAMPLES
+    return slice(first, max((place.stop + round(tail_s * SAMPLE_RATE_HZ)) // HOP_SAMPLES, first + 1))
 
-    A hop counts for a recording if it ends after the recording's start and at most ``tail_s`` seconds after its end.
-    """
-    tail = round(tail_s * SAMPLE_RATE_HZ)
-    peaks = []
-    for stream in scores.streams:
-        for place in stream.placements:
-            first = place.start // HOP_SAMPLES
-            last = max((place.stop + tail) // HOP_SAMPLES, first + 1)
-            peaks.append(stream.scores[first:last].max())
+
+def clip_peaks(scores: Scores, *, tail_s: float) -> Floats:
+    """Highest score of each recording among its `clip_hops`, float32 ``[n_recordings]``, in their order."""
+    peaks = [
+        stream.scores[clip_hops(place, tail_s=tail_s)].max() for stream in scores.streams for place in stream.placements
+    ]
     return np.array(peaks, np.float32)
 
 

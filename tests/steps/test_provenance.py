@@ -132,6 +132,10 @@ POINT = {"name": "0.5 per hour", "threshold": 0.5, "budget_fa_per_hour": 0.5, "m
 METRICS: dict[str, Any] = {
     "statement": "Measured.",
     "test": {"points": [POINT], "positives": 1, "hours": 1.0, "confidence": 0.95},
-    "gate": {"passed_of_accepted": None},
+    "gate": {
+        "threshold": 0.5,
+        "calibration": {"passed": {"all": None}},
+        "test": {"passed": {"all": None}, "duty": {"all": {"hours": 1.0, "open": 0.1, "runs": 0.2}}},
+    },
     "confusables": {"threshold": 0.5, "groups": {}, "keywords": []},
 }
