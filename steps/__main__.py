@@ -10,12 +10,13 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from nanowakeword.errors import NanoWakewordError
 from steps.commands.options import add_workspace
 from steps.lifeline import die_with_parent
-from steps.stage import STAGES, run_stage
+from steps.stage import STAGES, Beginning, run_stage
 
 __all__ = ["COMMANDS", "main"]
 
@@ -39,6 +40,16 @@ COMMANDS: Final = {
 }
 
 
+_TRAINING: Final = ("train", "distill")
+_ABOUT_RESUMING: Final = """\
+Without these options, as under dvc repro, a run that was interrupted goes on at its last checkpoint, to the same bits
+as one that was not, and a run with other settings, data or code begins anew. --resume alone says what differs where
+there is nothing to go on from. --resume DIR takes over checkpoints whose settings and data agree with those here, or
+says which do not. Run dvc repro afterwards: it finds the last checkpoint, writes the same files at once and records
+them. nanowakeword -c params.yaml takes the same options and does both.
+"""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; returns 0, 1 for an error that is the user's to mend, 130 when interrupted."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
@@ -47,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         die_with_parent()
     try:
         if options.command in STAGES:
-            run_stage(options.command, root=options.workspace)
+            run_stage(options.command, root=options.workspace, beginning=_beginning(options))
         else:
             options.run(options)
     except NanoWakewordError as error:
@@ -70,8 +81,33 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
             module.add_arguments(below)
             below.set_defaults(run=module.run)
     for name in STAGES:
-        add_workspace(table.add_parser(name, help=f"run the stage {name}"))
+        stage = table.add_parser(
+            name, help=f"run the stage {name}", formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        add_workspace(stage)
+        if name in _TRAINING:
+            stage.epilog = _ABOUT_RESUMING
+            which = stage.add_mutually_exclusive_group()
+            which.add_argument(
+                "--resume",
+                nargs="?",
+                const=True,
+                type=Path,
+                metavar="DIR",
+                help="insist on going on; from another run's checkpoints with DIR, its workspace or their folder",
+            )
+            which.add_argument("--overwrite", action="store_true", help="forget the checkpoints and begin anew")
     return parser
+
+
+def _beginning(options: argparse.Namespace) -> Beginning:
+    """What the options of a stage that trains say; others have none."""
+    resume = getattr(options, "resume", None)
+    return Beginning(
+        resume=resume is True,
+        resume_from=resume if isinstance(resume, Path) else None,
+        overwrite=getattr(options, "overwrite", False),
+    )
 
 
 if __name__ == "__main__":

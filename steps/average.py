@@ -22,7 +22,7 @@ from models.streaming import Head
 from steps.checkpoints import checkpoint_paths
 from steps.stage import Context
 from steps.store import RowReader
-from steps.training import dataset, used_rows
+from steps.training_rows import dataset, used_rows
 from steps.validation import Validation, common_hops, fuse, rate, stream, validate
 
 __all__ = ["calibrate", "choose_weights", "run"]

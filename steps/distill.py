@@ -19,10 +19,12 @@ from models.detector import Detector, DetectorConfig
 from models.streaming import Head
 from steps.average import calibrate, choose_weights
 from steps.losses import HardTargets
-from steps.stage import Context
+from steps.resuming import describe_origin, find_beginning
+from steps.stage import STAGES, Context
 from steps.store import RowReader
 from steps.train import THREADS, keep_weights
-from steps.training import TrainingJob, train_head, used_rows
+from steps.training import TrainingJob, train_head
+from steps.training_rows import used_rows
 from steps.validation import common_hops, fuse, rate, score_rows, stream
 
 __all__ = ["SoftTargets", "run"]
@@ -71,7 +73,11 @@ def run(context: Context) -> None:
     frontend = settings.features.gate_frontend
     store = context.input("features") / "features.zarr"
     train, validation = RowReader(store / "train"), RowReader(store / "validation")
-    teacher = Detector.from_saved(torch.load(context.input("average") / "detector.pt", weights_only=True))
+    weights = context.input("average") / "detector.pt"
+    data = {"features": store, "detector": weights}
+    origin = describe_origin(settings, sections=STAGES["distill"].sections, data=data)
+    find_beginning(context.checkpoints, context.beginning, origin=origin, tell=context.progress.say)
+    teacher = Detector.from_saved(torch.load(weights, weights_only=True))
     config = DetectorConfig(frontends=(frontend,), network=settings.distill.network, members=1)
     torch.manual_seed(settings.seed)
     gate = Detector(config)
@@ -94,7 +100,7 @@ def run(context: Context) -> None:
         ),
     )
     trained = train_head(head, job, progress=context.progress)
-    keep_weights(job.checkpoints, context.out / "weights")
+    keep_weights(job.checkpoints, context.out / "weights", warn=context.progress.say)
     choice = choose_weights(
         head,
         context.out / "weights",

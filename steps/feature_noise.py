@@ -7,7 +7,21 @@ from torch import Tensor
 
 from steps.settings import SpecAugment
 
-__all__ = ["mask_features", "mix_rows"]
+__all__ = ["disturb", "mask_features", "mix_rows"]
+
+
+def disturb(batch: Tensor, *, noise: float, masks: SpecAugment | None, mean: Tensor, deviation: Tensor) -> Tensor:
+    """Noise on each value, then stretches hidden.
+
+    Args:
+        batch: ``[b, t, f]``.
+        noise: in standard deviations of each feature.
+        masks: None for none.
+        mean: of the features, ``[f]``.
+        deviation: of the features, ``[f]``.
+    """
+    batch = torch.addcmul(batch, torch.randn_like(batch), noise * deviation)
+    return batch if masks is None else mask_features(batch, masks, filling=mean)
 
 
 def mask_features(batch: Tensor, masks: SpecAugment, *, filling: Tensor) -> Tensor:

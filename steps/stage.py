@@ -23,7 +23,7 @@ from steps.closure import CHECKOUT, closure
 from steps.progress import Progress
 from steps.settings import Settings, load_settings
 
-__all__ = ["STAGES", "Context", "Stage", "run_stage", "stage_seconds"]
+__all__ = ["STAGES", "Beginning", "Context", "Stage", "run_stage", "stage_seconds"]
 
 
 _SECONDS: Final = "checkpoints/seconds.json"
@@ -79,6 +79,21 @@ STAGES: Final[dict[str, Stage]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
+class Beginning:
+    """Where a stage that trains is to begin; by default where it was interrupted, or else anew.
+
+    Attributes:
+        resume: insist on going on.
+        resume_from: go on from the checkpoints of another run: its workspace, or the folder that holds them.
+        overwrite: forget the checkpoints that there are.
+    """
+
+    resume: bool = False
+    resume_from: Path | None = None
+    overwrite: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Context:
     """What a stage gets.
 
@@ -87,6 +102,7 @@ class Context:
         root: the workspace, the folder with ``params.yaml``.
         out: new, empty folder for the stage's files.
         checkpoints: folder for what must survive a kill, keyed by code, inputs and settings; the stage creates it.
+        beginning: where a training is to begin.
         progress: where to report.
     """
 
@@ -94,6 +110,7 @@ class Context:
     root: Path
     out: Path
     checkpoints: Path
+    beginning: Beginning
     progress: Progress
 
     def input(self, stage: str) -> Path:
@@ -108,12 +125,13 @@ class Context:
         return folder
 
 
-def run_stage(name: str, *, root: Path) -> None:
+def run_stage(name: str, *, root: Path, beginning: Beginning | None = None) -> None:
     """Run one stage in a workspace and put its folder in place.
 
     Args:
         name: a key of `STAGES`.
         root: the folder with ``params.yaml``.
+        beginning: where a training is to begin; None: where it was interrupted, or else at its beginning.
 
     Raises:
         ConfigError: unknown stage, wrong settings, or an earlier stage has not run.
@@ -131,7 +149,14 @@ def run_stage(name: str, *, root: Path) -> None:
         if working.exists():
             shutil.rmtree(working)
         working.mkdir(parents=True)
-        context = Context(settings=settings, root=root, out=working, checkpoints=checkpoints, progress=Progress(name))
+        context = Context(
+            settings=settings,
+            root=root,
+            out=working,
+            checkpoints=checkpoints,
+            beginning=beginning or Beginning(),
+            progress=Progress(name),
+        )
         for needed in stage.inputs:
             context.input(needed)
         importlib.import_module(f"steps.{name}").run(context)

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import torch
 
 from models.table import build_head
-from steps.checkpoints import checkpoint_paths
+from nanowakeword.errors import StorageError
+from steps.checkpoints import checkpoint_paths, load_checkpoint
 from steps.effective_settings import EffectiveSetting, effective_settings
 from steps.losses import HardTargets
 from steps.plots import plot_training
+from steps.resuming import describe_origin, find_beginning
 from steps.settings import Train
 from steps.stage import STAGES, Context
 from steps.store import RowReader
-from steps.training import Trained, TrainingJob, train_head
+from steps.training import TrainingJob, train_head
+from steps.training_record import Trained
 from steps.training_report import curve_csv, describe_run, format_run
 
 __all__ = ["run"]
@@ -40,6 +43,8 @@ def run(context: Context) -> None:
     settings, progress = context.settings, context.progress
     store = context.input("features") / "features.zarr"
     train, validation = RowReader(store / "train"), RowReader(store / "validation")
+    origin = describe_origin(settings, sections=STAGES["train"].sections, data={"features": store})
+    find_beginning(context.checkpoints, context.beginning, origin=origin, tell=progress.say)
     runs: dict[str, Trained] = {}
     effective = effective_settings(settings, sections=STAGES["train"].sections)
     progress.say(_tell(effective))
@@ -70,7 +75,7 @@ def run(context: Context) -> None:
         )
         with progress.table():
             runs[frontend] = train_head(head, job, progress=progress)
-        keep_weights(job.checkpoints, context.out / frontend)
+        keep_weights(job.checkpoints, context.out / frontend, warn=progress.say)
     _write_reports(runs, effective, settings.train, context.out)
     progress.say(f"see {context.root / STAGES['train'].out / 'report.md'}")
 
@@ -95,11 +100,21 @@ def _write_reports(
     plot_training(histories, {name: trained.losses for name, trained in runs.items()}, folder / "training.png")
 
 
-def keep_weights(checkpoints: Path, folder: Path) -> None:
-    """Copy out of each checkpoint what later stages need: the weights and their moving average."""
+def keep_weights(checkpoints: Path, folder: Path, *, warn: Callable[[str], None]) -> None:
+    """Copy out of each checkpoint what later stages need: the weights and their moving average.
+
+    Args:
+        checkpoints: folder of them.
+        folder: to be made.
+        warn: told of a damaged one, which is left out.
+    """
     folder.mkdir()
     for path in checkpoint_paths(checkpoints):
-        saved = torch.load(path, weights_only=True, map_location="cpu")
+        try:
+            saved = load_checkpoint(path)
+        except StorageError as error:
+            warn(f"warning: {error}; it is left out")
+            continue
         prefix = "module."
         ema = {key.removeprefix(prefix): value for key, value in saved["ema"].items() if key.startswith(prefix)}
         torch.save({"network": saved["network"], "ema": ema}, folder / path.name)

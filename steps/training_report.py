@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from steps.effective_settings import EffectiveSetting
-from steps.training import Trained, stable_losses
+from steps.training_record import Trained, stable_losses
 
 __all__ = ["curve_csv", "describe_run", "format_run"]
 

@@ -22,7 +22,8 @@ from steps.progress import Progress
 from steps.settings import NegativesUp, load_settings
 from steps.store import RowReader
 from steps.train import keep_weights
-from steps.training import TrainingJob, train_head, used_rows
+from steps.training import TrainingJob, train_head
+from steps.training_rows import used_rows
 from steps.validation import score_rows, validate
 from tests.steps.toy_features import POOLS, write_features
 
@@ -205,7 +206,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(store: Path, 
 def test_the_best_candidate_is_chosen_and_all_are_reported(store: Path, tmp_path: Path) -> None:
     job = make_job(store, tmp_path / "checkpoints")
     train_head(make_head(), job, progress=Progress("train"))
-    keep_weights(job.checkpoints, tmp_path / "kept")
+    keep_weights(job.checkpoints, tmp_path / "kept", warn=print)
     head = make_head()
     choice = choose_weights(
         head,
@@ -229,7 +230,7 @@ def test_averaged_weights_get_statistics_of_their_own(store: Path, tmp_path: Pat
     """The average's batch-norm statistics are those of its own activations, not the average of others'."""
     job = make_job(store, tmp_path / "checkpoints")
     train_head(make_head(), job, progress=Progress("train"))
-    keep_weights(job.checkpoints, tmp_path / "kept")
+    keep_weights(job.checkpoints, tmp_path / "kept", warn=print)
     for path in sorted((tmp_path / "kept").iterdir()):  # statistics that no data ever gave
         saved = torch.load(path, weights_only=True)
         first = next(key for key in saved["network"] if key.endswith("running_mean"))
