@@ -1,12 +1,12 @@
-"""Choose the weights: the moving average, an average of the last checkpoints (SWA), or the best single one.
+"""Choose each head's weights: the moving average, an average of stable checkpoints (SWA), or the best single one.
 
-Izmailov et al. 2018, https://arxiv.org/abs/1803.05407: averaged weights need batch-norm statistics of their own, so
-these are re-estimated on training rows. Validation decides between the candidates; all of them are reported.
+Validation decides between the candidates; all of them are reported.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,20 +15,17 @@ import numpy.typing as npt
 import torch
 from scipy.optimize import minimize
 from scipy.special import expit
-from torch import Tensor, nn
+from torch import nn
 
 from models.detector import Detector, DetectorConfig
 from models.streaming import Head
-from steps.checkpoints import checkpoint_paths
+from steps.candidates import find_candidates
 from steps.stage import Context
 from steps.store import RowReader
-from steps.training_rows import dataset, used_rows
-from steps.validation import Validation, common_hops, fuse, rate, stream, validate
+from steps.training_rows import used_rows
+from steps.validation import common_hops, fuse, rate, stream
 
 __all__ = ["calibrate", "choose_weights", "run"]
-
-Weights = dict[str, Tensor]
-_STATISTICS_ROWS = 4_096
 
 
 def run(context: Context) -> None:
@@ -48,6 +45,7 @@ def run(context: Context) -> None:
         )
     )
     used = used_rows(train, settings.train.batch_composition)
+    histories = json.loads((context.input("train") / "history.json").read_text(encoding="utf-8"))
     choices: dict[str, Any] = {}
     streams = []
     budget, hops = settings.train.validation_fa_per_hour, common_hops(settings.features.frontends)
@@ -57,14 +55,16 @@ def run(context: Context) -> None:
         choices[frontend] = choose_weights(
             head,
             checkpoints,
+            history=histories[frontend],
             train=train,
             used=used,
             validation=validation,
             frontend=frontend,
-            last=settings.average.last,
+            top_k=settings.average.top_k,
             fa_per_hour=budget,
         )
         streams.append(stream(head, validation, frontend=frontend, hops=hops))
+        context.progress.say(_tell(frontend, choices[frontend], fa_per_hour=budget))
         context.progress.update(len(streams), len(settings.features.frontends), unit="heads")
     fused = fuse(streams)
     labels = validation["label"].all()
@@ -78,45 +78,50 @@ def choose_weights(
     head: Head,
     checkpoints: Path,
     *,
+    history: Sequence[Mapping[str, Any]],
     train: RowReader,
     used: npt.NDArray[np.int64],
     validation: RowReader,
     frontend: str,
-    last: int,
+    top_k: int,
     fa_per_hour: float,
 ) -> dict[str, Any]:
     """Load the best candidate into a head.
 
-    Args:
-        head: gets the weights.
-        checkpoints: folder of ``step_*.pt``.
-        train: rows for batch-norm statistics.
-        used: those of them that training took.
-        validation: rows to choose by.
-        frontend: the features to use.
-        last: checkpoints that the average takes.
-        fa_per_hour: budget of false accepts that the candidates are compared at.
+    Args: as of `steps.candidates.find_candidates`.
 
     Returns:
-        ``chosen`` and the validation of each candidate.
+        ``chosen``; the three that were to be compared, ``moving average``, ``swa`` and ``best single``, with their miss
+        rates in ``compared``; which checkpoints were ``stable`` and which ``averaged``; and in ``candidates`` the
+        validation of each.
     """
-    network = cast(nn.Module, head)
-    saved = {path.stem: torch.load(path, weights_only=True) for path in checkpoint_paths(checkpoints)}
-    newest = list(saved)[-last:]
-    candidates: dict[str, Weights] = {f"single {name}": weights["network"] for name, weights in saved.items()}
-    candidates["moving average"] = saved[newest[-1]]["ema"]
-    network.load_state_dict(_mean([saved[name]["network"] for name in newest]))
-    _estimate_statistics(head, train, used, frontend=frontend)
-    candidates["swa"] = {key: value.clone() for key, value in network.state_dict().items()}
+    found = find_candidates(
+        head,
+        checkpoints,
+        history=history,
+        train=train,
+        used=used,
+        validation=validation,
+        frontend=frontend,
+        top_k=top_k,
+        fa_per_hour=fa_per_hour,
+    )
+    cast(nn.Module, head).load_state_dict(found.weights[found.best])
+    compared = {"moving average": "moving average", "swa": "swa", "best single": found.best_single}
+    return {
+        "chosen": found.best,
+        "compared": {kind: found.results[name].to_json() for kind, name in compared.items()},
+        "stable": found.stable,
+        "averaged": found.averaged,
+        "candidates": {name: result.to_json() for name, result in found.results.items()},
+    }
 
-    results: dict[str, Validation] = {}
-    for name, weights in candidates.items():
-        network.load_state_dict(weights)
-        results[name] = validate(head, validation, frontend=frontend, fa_per_hour=fa_per_hour)
-    # Validation of synthetic voices is nearly solved: among equals the averages, which come last, are the safer choice.
-    chosen = min(reversed(results), key=lambda name: results[name].rank)
-    network.load_state_dict(candidates[chosen])
-    return {"chosen": chosen, "candidates": {name: result.to_json() for name, result in results.items()}}
+
+def _tell(name: str, choice: Mapping[str, Any], *, fa_per_hour: float) -> str:
+    """What was chosen for a head, and from what, in a line."""
+    misses = ", ".join(f"{kind} {100 * of['miss_rate']:.1f} %" for kind, of in choice["compared"].items())
+    averaged = ", ".join(name.removeprefix("step_").lstrip("0") for name in choice["averaged"])
+    return f"{name}: misses at {fa_per_hour:g} FA/h: {misses} (swa of steps {averaged}); kept: {choice['chosen']}"
 
 
 def calibrate(logits: npt.NDArray[np.floating], labels: npt.NDArray[np.integer]) -> tuple[float, float]:
@@ -139,31 +144,3 @@ def calibrate(logits: npt.NDArray[np.floating], labels: npt.NDArray[np.integer])
 
     found = minimize(loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=[(1e-3, 10.0), (-20.0, 20.0)])
     return float(found.x[0]), float(found.x[1])
-
-
-def _mean(many: list[Weights]) -> Weights:
-    """Average of weights; counters stay as they are in the newest."""
-    return {
-        key: torch.stack([weights[key] for weights in many]).mean(dim=0) if value.is_floating_point() else value
-        for key, value in many[-1].items()
-    }
-
-
-@torch.no_grad()
-def _estimate_statistics(head: Head, data: RowReader, used: npt.NDArray[np.int64], *, frontend: str) -> None:
-    """Batch-norm statistics of the weights as they now are, by a plain average over training rows."""
-    network = cast(nn.Module, head)
-    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
-    momenta = [norm.momentum for norm in norms]
-    network.eval()
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None
-        norm.train()
-    order = used[np.random.default_rng(0).permutation(len(used))[:_STATISTICS_ROWS]]
-    every = dataset(data, frontend)
-    for rows in np.array_split(order, max(1, len(order) // 512)):
-        head.score_window(every.rows(rows, frames=head.window_frames))
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-    network.eval()

@@ -104,11 +104,12 @@ def run(context: Context) -> None:
     choice = choose_weights(
         head,
         context.out / "weights",
+        history=trained.history,
         train=train,
         used=used_rows(train, settings.train.batch_composition),
         validation=validation,
         frontend=frontend,
-        last=settings.average.last,
+        top_k=settings.average.top_k,
         fa_per_hour=settings.train.validation_fa_per_hour,
     )
     hops = common_hops([frontend, *teacher.config.frontends])

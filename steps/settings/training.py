@@ -143,7 +143,7 @@ class Train(NetworkSection):
 class Average(Section):
     """Weight averaging."""
 
-    last: Positive
+    top_k: Positive
 
 
 class Distill(NetworkSection):

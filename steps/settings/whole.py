@@ -40,9 +40,9 @@ class Settings(Section):
                 f"publish.budget_fa_per_hour: got {self.publish.budget_fa_per_hour:g}; expected one of "
                 f"evaluate.budgets_fa_per_hour, {list(self.evaluate.budgets_fa_per_hour)}"
             )
-        if self.average.last > self.train.checkpoint_limit:
+        if self.average.top_k > self.train.checkpoint_limit:
             raise ValueError(
-                f"average.last: got {self.average.last}; expected at most train.checkpoint_limit, "
+                f"average.top_k: got {self.average.top_k}; expected at most train.checkpoint_limit, "
                 f"{self.train.checkpoint_limit}"
             )
         if strange := [name for name in self.train.architectures if name not in self.features.frontends]:

@@ -107,7 +107,7 @@ def test_the_committed_settings_are_valid() -> None:
         ),
         (put("train.loss_bias", 1.0), "train.loss_bias: got 1.0; expected less than 1"),
         (put("train.device", "gpu"), "train.device: got 'gpu'; expected 'auto', 'cpu' or 'cuda'"),
-        (put("average.last", 9), "average.last: got 9; expected at most train.checkpoint_limit, 5"),
+        (put("average.top_k", 9), "average.top_k: got 9; expected at most train.checkpoint_limit, 5"),
         (put("publish.budget_fa_per_hour", 0.7), "publish.budget_fa_per_hour: got 0.7; expected one of evaluate."),
         (put("wakeword.phrase", "  "), "wakeword.phrase: is empty; expected the words to listen for, "),
         (put("wakeword.phrase", "- '"), 'wakeword.phrase: got "- \'", which has no letter in it'),

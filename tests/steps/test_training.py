@@ -16,6 +16,7 @@ from models.streaming import Head
 from models.table import build_head
 from nanowakeword.errors import ConfigError, ModelError
 from steps.average import calibrate, choose_weights
+from steps.candidates import Candidates, find_candidates, stable_checkpoints
 from steps.distill import SoftTargets
 from steps.losses import HardTargets
 from steps.progress import Progress
@@ -24,7 +25,7 @@ from steps.store import RowReader
 from steps.train import keep_weights
 from steps.training import TrainingJob, train_head
 from steps.training_rows import used_rows
-from steps.validation import score_rows, validate
+from steps.validation import Validation, score_rows, validate
 from tests.steps.toy_features import POOLS, write_features
 
 ROOT = Path(__file__).parents[2]
@@ -43,9 +44,9 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def make_head() -> Head:
+def make_head(architecture: str = "tcn") -> Head:
     torch.manual_seed(4)
-    return build_head(choose_network("tcn", layer_size=8), frontend=FRONT_END, members=2, dropout_prob=0.2)
+    return build_head(choose_network(architecture, layer_size=8), frontend=FRONT_END, members=2, dropout_prob=0.2)
 
 
 def make_job(store: Path, checkpoints: Path, *, steps: int = 40, **options: Any) -> TrainingJob:
@@ -203,52 +204,84 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(store: Path, 
     assert not torch.equal(first, other)
 
 
+def candidates(job: TrainingJob, kept: Path, *, head: Head, history: list[dict[str, Any]]) -> Candidates:
+    return find_candidates(
+        head,
+        kept,
+        history=history,
+        train=job.train,
+        used=used_rows(job.train, job.settings.batch_composition),
+        validation=job.validation,
+        frontend=FRONT_END,
+        top_k=2,
+        fa_per_hour=4.0,
+    )
+
+
 def test_the_best_candidate_is_chosen_and_all_are_reported(store: Path, tmp_path: Path) -> None:
     job = make_job(store, tmp_path / "checkpoints")
-    train_head(make_head(), job, progress=Progress("train"))
+    trained = train_head(make_head(), job, progress=Progress("train"))
     keep_weights(job.checkpoints, tmp_path / "kept", warn=print)
     head = make_head()
     choice = choose_weights(
         head,
         tmp_path / "kept",
+        history=trained.history,
         train=job.train,
         used=used_rows(job.train, job.settings.batch_composition),
         validation=job.validation,
         frontend=FRONT_END,
-        last=2,
+        top_k=2,
         fa_per_hour=4.0,
     )
-    candidates = choice["candidates"]
+    found = choice["candidates"]
     singles = [f"single step_0000{step}" for step in (10, 20, 30, 40)]
-    assert list(candidates) == [*singles, "moving average", "swa"]
-    assert candidates[choice["chosen"]]["miss_rate"] == min(c["miss_rate"] for c in candidates.values())
+    assert list(found) == [*singles, "moving average", "swa"]
+    assert found[choice["chosen"]]["miss_rate"] == min(c["miss_rate"] for c in found.values())
+    assert list(choice["compared"]) == ["moving average", "swa", "best single"]
+    assert choice["compared"]["best single"]["miss_rate"] == min(found[name]["miss_rate"] for name in singles)
+    assert len(choice["averaged"]) == 2
     chosen = validate(head, job.validation, frontend=FRONT_END, fa_per_hour=4.0)
-    assert chosen.to_json() == candidates[choice["chosen"]]
+    assert chosen.to_json() == found[choice["chosen"]]
 
 
-def test_averaged_weights_get_statistics_of_their_own(store: Path, tmp_path: Path) -> None:
-    """The average's batch-norm statistics are those of its own activations, not the average of others'."""
-    job = make_job(store, tmp_path / "checkpoints")
-    train_head(make_head(), job, progress=Progress("train"))
+def test_stable_is_where_the_loss_has_settled_and_misses_are_no_more_than_usual() -> None:
+    losses = {100: 0.50, 200: 0.20, 300: 0.16, 400: 0.15, 500: 0.21, 600: 0.19}
+    misses = {200: 0.1, 300: 0.1, 400: 0.3, 500: 0.1, 600: 0.2}
+    results = {
+        f"step_{step:06d}": Validation(miss_rate=miss, fa_per_hour=0, loss=0, positive_logit=0, negative_logit=0)
+        for step, miss in misses.items()
+    }
+    history = [{"step": step, "loss": loss} for step, loss in losses.items()]
+    # 200: still falling; 400: misses more than the median; 500: the loss jumped; 600: misses more than the median.
+    assert stable_checkpoints(history, results) == ["step_000300"]
+    results["step_000600"] = results["step_000300"]
+    assert stable_checkpoints(history, results) == ["step_000300", "step_000600"]
+
+
+@pytest.mark.parametrize(("architecture", "kind"), [("tcn", nn.BatchNorm1d), ("bcresnet", nn.BatchNorm2d)])
+def test_averaged_weights_get_statistics_of_their_own(
+    architecture: str, kind: type[nn.Module], store: Path, tmp_path: Path
+) -> None:
+    """The average's batch-norm statistics are those of its own activations, whatever the averaged ones' were."""
+    job = make_job(store, tmp_path / "checkpoints", steps=8, checkpoint_every_steps=4)
+    head = make_head(architecture)
+    assert any(isinstance(module, kind) for module in cast(nn.Module, head).modules())
+    train_head(head, job, progress=Progress("train"))
     keep_weights(job.checkpoints, tmp_path / "kept", warn=print)
+    honest = candidates(job, tmp_path / "kept", head=head, history=[])
+    assert honest.averaged == ["step_000004", "step_000008"], "nothing is stable: the newest are taken"
     for path in sorted((tmp_path / "kept").iterdir()):  # statistics that no data ever gave
         saved = torch.load(path, weights_only=True)
-        first = next(key for key in saved["network"] if key.endswith("running_mean"))
-        saved["network"][first] += 100.0
+        for key, value in saved["network"].items():
+            if key.endswith(("running_mean", "running_var")):
+                value += 100.0
         torch.save(saved, path)
-    head = make_head()
-    choice = choose_weights(
-        head,
-        tmp_path / "kept",
-        train=job.train,
-        used=used_rows(job.train, job.settings.batch_composition),
-        validation=job.validation,
-        frontend=FRONT_END,
-        last=2,
-        fa_per_hour=4.0,
-    )
-    assert choice["candidates"]["swa"]["validation_loss"] < 0.3
-    assert choice["candidates"]["single step_000040"]["validation_loss"] > 0.6
+    found = candidates(job, tmp_path / "kept", head=head, history=[])
+    for key, value in honest.weights["swa"].items():
+        assert torch.equal(value, found.weights["swa"][key]), key
+    assert honest.results["swa"] == found.results["swa"]
+    assert honest.results["single step_000008"] != found.results["single step_000008"]
 
 
 def test_calibration_finds_the_scale_and_the_offset() -> None:
