@@ -44,7 +44,10 @@ class HopBuffer:
         """Add int16 ``[n]`` and take out all whole hops, int16 ``[1280*k]``, ``k >= 0``."""
         if len(self._rest):
             audio = np.concatenate([self._rest, audio])
-        whole = len(audio) - len(audio) % HOP_SAMPLES
+        waiting = len(audio) % HOP_SAMPLES
+        if not waiting and not len(self._rest):
+            return audio  # whole hops, as most programs send them
+        whole = len(audio) - waiting
         # A copy: the caller may fill the same array again.
         self._rest = audio[whole:].copy()
         return audio[:whole]

@@ -92,7 +92,7 @@ class Batcher:
         seat.begin(piece, len(piece) // seat.lane.step)
         with self._changed:
             self._queue(seat)
-            if self._idle:
+            if self._idle or seat.is_long:
                 self._changed.notify()
         return future
 
@@ -138,10 +138,10 @@ class Batcher:
             while not self._closed:
                 now_s = time.monotonic()
                 lane = min(self._short, key=lambda lane: self._short[lane][0].due_s, default=None)
-                early = lane is not None and now_s < self._next_s and len(self._short[lane]) < self._max_batch
+                early = now_s < self._next_s and (lane is None or len(self._short[lane]) < self._max_batch)
                 if self._long and (lane is None or early or self._long[0].due_s < self._short[lane][0].due_s):
                     return [self._long.popleft()]
-                if early:
+                if early:  # also where nothing waits: under load something soon does, and need not wake a thread
                     self._changed.wait(self._next_s - now_s)
                     continue
                 if lane is not None:

@@ -21,7 +21,7 @@ from serving.engine import Engine
 from serving.errors import OverloadError, ProtocolError
 from serving.lease import Lease
 from serving.metrics import Metrics
-from serving.protocol import StreamConfig, write_detections, write_models, write_scores
+from serving.protocol import StreamConfig, add_scores, write_detections, write_models
 from serving.readers import payload_name
 from serving.session import Heard, Session
 from serving.streams import OpenStream
@@ -122,7 +122,9 @@ class FileDetector:
             response.detections.extend(write_detections(heard, config=config))
             for detection in heard.detections:
                 self._metrics.detection(detection.model)
-            for track in write_scores(heard, config=config):
+            piece = pb.DetectFileResponse()
+            add_scores(piece.scores, heard, config=config)
+            for track in piece.scores:
                 whole = scores.setdefault(track.model, track)
                 if whole is not track:
                     whole.values.extend(track.values)

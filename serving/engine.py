@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -135,7 +135,7 @@ class Engine:
             session.captured = self._capture.watch(session.thresholds)
         return session
 
-    async def feed(self, session: Session, piece: Any) -> Heard:
+    def feed(self, session: Session, piece: Any) -> Coroutine[Any, Any, Heard]:
         """Let a session listen to int16 audio ``[n]`` or features ``[k*r, f]``; one call per session at a time.
 
         Raises:
@@ -145,7 +145,7 @@ class Engine:
         """
         if session.generation != self._library.generation:
             self._catch_up(session)
-        return await self._judge(session, session.take(piece))
+        return self._judge(session, session.take(piece))
 
     async def finish(self, session: Session) -> Heard:
         """Tell a session that its audio is over: its last hop is completed with silence."""

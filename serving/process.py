@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import resource
 import signal
 import sys
@@ -106,6 +107,10 @@ async def _serve(config: ServerConfig, ledger_path: Path, worker: int, ready: Ca
                 await server.stop(drain_s=0.0)
                 raise
             parts.append(wyoming)
+        # What is loaded stays. To look through it again, as the collector does now and then, would take tens of
+        # milliseconds, in which every stream waits.
+        gc.collect()
+        gc.freeze()
         ready(told)
         await _run_until_signal(parts, drain_s=config.drain_s)
 

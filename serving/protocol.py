@@ -17,13 +17,13 @@ from serving.session import Heard, Session
 
 __all__ = [
     "StreamConfig",
+    "add_scores",
     "read_config",
     "write_detections",
     "write_heard",
     "write_model",
     "write_models",
     "write_opened",
-    "write_scores",
 ]
 
 _WITH_DETECTIONS: Final = (
@@ -102,13 +102,14 @@ def write_heard(
     heard: Heard, *, config: StreamConfig, warnings: Sequence[pb.StreamWarning] = ()
 ) -> pb.DetectResponse | None:
     """The answer to what was heard; None where there is nothing to say."""
-    detections = write_detections(heard, config=config)
-    scores = write_scores(heard, config=config)
-    if not (detections or scores or warnings):
-        return None
-    return pb.DetectResponse(
-        processed_samples=heard.processed_samples, detections=detections, scores=scores, warnings=warnings
-    )
+    # Filled in place: a message that is made on its own and then taken into another one is made twice.
+    response = pb.DetectResponse(processed_samples=heard.processed_samples)
+    if heard.detections:
+        response.detections.extend(write_detections(heard, config=config))
+    add_scores(response.scores, heard, config=config)
+    if warnings:
+        response.warnings.extend(warnings)
+    return response if response.detections or response.scores or response.warnings else None
 
 
 def write_detections(heard: Heard, *, config: StreamConfig) -> list[pb.Detection]:
@@ -127,16 +128,20 @@ def write_detections(heard: Heard, *, config: StreamConfig) -> list[pb.Detection
     ]
 
 
-def write_scores(heard: Heard, *, config: StreamConfig) -> list[pb.ScoreTrack]:
-    """The scores among what was heard, without those of the pre-roll, where the client wants them."""
+def add_scores(tracks: Any, heard: Heard, *, config: StreamConfig) -> None:
+    """Add the scores among what was heard, without those of the pre-roll, where the client wants them.
+
+    Args:
+        tracks: the field ``scores`` of a message; gets a track of each model.
+        heard: what was heard.
+        config: what the client wants.
+    """
     if not config.scores:
-        return []
+        return
     first = max(heard.first_hop, config.pre_roll_hops)
-    return [
-        pb.ScoreTrack(model=model, start_s=first * HOP_S, values=scores[first - heard.first_hop :])
-        for model, scores in heard.scores.items()
-        if len(scores) > first - heard.first_hop
-    ]
+    for model, scores in heard.scores.items():
+        if len(scores) > first - heard.first_hop:
+            tracks.add(model=model, start_s=first * HOP_S, values=scores[first - heard.first_hop :].tolist())
 
 
 def write_opened(session: Session) -> pb.DetectResponse:

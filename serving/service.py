@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Final
 
 import grpc
 import onnxruntime
@@ -35,6 +35,9 @@ __all__ = ["WakeWordService"]
 
 # grpc has no types for what it hands to a servicer.
 Context = Any
+
+# What a call reads after the client's last message. (To iterate over the messages costs a generator more for each.)
+_END: Final = grpc.aio.EOF
 
 _log = logging.getLogger(__name__)
 
@@ -80,12 +83,13 @@ class WakeWordService(WakeWordServiceServicer):
         self._codec_thread.shutdown()
         self._file_thread.shutdown(cancel_futures=True)
 
-    async def Detect(self, requests: AsyncIterator[pb.DetectRequest], context: Context) -> None:  # noqa: N802
+    async def Detect(self, requests: AsyncIterator[pb.DetectRequest], context: Context) -> None:  # noqa: ARG002, N802
         """One stream: configuration, then audio, until the client closes its side."""
         async with self._answering(context):
             caller = self._guard.admit(context=context, method="Detect")
             with self._streams.open() as stream, self._open_lease(caller) as lease:
-                config = read_config(await anext(requests, None))
+                first = await context.read()
+                config = read_config(None if first is _END else first)
                 with self._open_session(config) as session:
                     detect = DetectStream(
                         config,
@@ -96,7 +100,7 @@ class WakeWordService(WakeWordServiceServicer):
                         thread=self._codec_thread,
                     )
                     await context.write(write_opened(session))
-                    await self._listen(detect, stream, requests, context)
+                    await self._listen(detect, stream, context)
 
     async def DetectFile(  # noqa: N802
         self, requests: AsyncIterator[pb.DetectFileRequest], context: Context
@@ -156,16 +160,14 @@ class WakeWordService(WakeWordServiceServicer):
             self._guard.revoke(caller, **{which: getattr(request, which)})
             return pb.RevokeTokenResponse()
 
-    async def _listen(
-        self, detect: DetectStream, stream: OpenStream, requests: AsyncIterator[pb.DetectRequest], context: Context
-    ) -> None:
+    async def _listen(self, detect: DetectStream, stream: OpenStream, context: Context) -> None:
         """Answer the messages of a stream.
 
         One is read, judged and answered before the next one is read: a flood waits in the client, by HTTP/2 flow
         control, and a slow reader stops its own stream.
         """
         stream.wait()
-        async for request in requests:
+        while (request := await context.read()) is not _END:
             stream.work()
             response = await detect.answer(request, draining=self._streams.draining)
             stream.wait()

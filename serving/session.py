@@ -72,7 +72,7 @@ class Session:
         self.is_open = True
         self._pre_roll_hops = pre_roll_hops
         self._judges = judges
-        self._clock = next(iter(judges.values()))  # all models have had the same audio
+        self._hops = 0
         self._buffer = HopBuffer()
         self._sample_step = 1 if shape is None else HOP_SAMPLES // shape[0]
         self._samples = 0
@@ -103,21 +103,18 @@ class Session:
 
     def judge(self, scores: Mapping[str, Floats] | None) -> Heard:
         """Take the scores of the next hops, by model; None: no hop was completed."""
-        clock = self._clock
+        first = self._hops
         if scores is None:
-            return Heard(
-                (),
-                dict.fromkeys(self._judges, _NO_SCORES),
-                clock.processed_samples // HOP_SAMPLES,
-                clock.processed_samples,
-            )
-        deaf = self._pre_roll_hops - clock.processed_samples // HOP_SAMPLES
+            return Heard((), dict.fromkeys(self._judges, _NO_SCORES), first, first * HOP_SAMPLES)
+        deaf = self._pre_roll_hops - first
         detections: list[Detection] = []
         for name, judge in self._judges.items():
-            detections += judge.judge(scores[name] if deaf <= 0 else _without_first(scores[name], deaf))
+            values = scores[name]
+            self._hops = first + len(values)  # of all models the same
+            detections += judge.judge(values if deaf <= 0 else _without_first(values, deaf))
         if len(detections) > 1:
             detections.sort(key=lambda one: one.end_s)
-        return Heard(detections, scores, clock.first_hop, clock.processed_samples)
+        return Heard(detections, scores, first, self._hops * HOP_SAMPLES)
 
 
 def _without_first(scores: Floats, hops: int) -> Floats:
