@@ -47,6 +47,15 @@ COMMANDS: Final = {
 }
 
 
+# NanoWakeword's options, and how far each goes.
+_PIPELINE_ENDS: Final = {
+    ("-G", "--generate_clips"): ("synthesize", "speak the clips"),
+    ("-t", "--transform_clips"): ("features", "augment them and extract features"),
+    ("-T", "--train"): ("average", "train the detector"),
+    ("-d", "--distill"): ("distill", "train the gate"),
+}
+
+
 class CheckoutCommand(NamedTuple):
     """A command of the repository, which the wheel lacks: all its arguments go to ``python -m steps NAME``."""
 
@@ -118,6 +127,7 @@ def make_parser(*commands: str) -> argparse.ArgumentParser:
     what.add_argument("--info", metavar="M.onnx", type=Path, help="show a model's card, inputs and size")
     what.add_argument("-c", "--config", metavar="params.yaml", type=Path, help="run the pipeline's stages (dvc repro)")
     what.add_argument("--model", metavar="M.onnx", help="serve a model; all options go to python -m serving")
+    _add_pipeline_options(parser)
     parser.add_argument("--json", dest="info_json", action="store_true", help="with --info: print JSON")
     table = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, elsewhere in CHECKOUT_COMMANDS.items():
@@ -129,6 +139,25 @@ def make_parser(*commands: str) -> argparse.ArgumentParser:
             module.add_arguments(below)
             below.set_defaults(run=module.run)
     return parser
+
+
+def _add_pipeline_options(parser: argparse.ArgumentParser) -> None:
+    """How far a pipeline is run, and where its training begins."""
+    pipeline = parser.add_argument_group("with --config", "All stages are run, unless one of these says how far:")
+    for (flag, name), (stage, what) in _PIPELINE_ENDS.items():
+        pipeline.add_argument(
+            flag, name, dest="until", action="store_const", const=stage, help=f"{what}, and what it needs"
+        )
+    beginning = pipeline.add_mutually_exclusive_group()
+    beginning.add_argument(
+        "--resume",
+        nargs="?",
+        const="",
+        metavar="DIR",
+        help="insist on going on with an interrupted training, or hear why not; with DIR, the workspace of another run "
+        "or its folder of checkpoints, go on from there. An interrupted run of this workspace is gone on with anyway",
+    )
+    beginning.add_argument("--overwrite", action="store_true", help="forget the training's checkpoints, train anew")
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -147,10 +176,15 @@ def _run(arguments: Sequence[str]) -> int:
         parser.error("--json belongs to --info, or behind a command")
     if options.command is not None:
         return int(options.run(options))
+    if options.config is None and (options.until or options.overwrite or options.resume is not None):
+        parser.error("-G, -t, -T, -d, --resume and --overwrite belong to --config")
     if options.config is not None:
         from nanowakeword.commands.checkout import run_pipeline
 
-        return run_pipeline(options.config)
+        beginning = ["--overwrite"] if options.overwrite else []
+        if options.resume is not None:
+            beginning = ["--resume", *([str(Path(options.resume).absolute())] if options.resume else [])]
+        return run_pipeline(options.config, until=options.until, beginning=beginning)
     if options.info is not None:
         from nanowakeword.commands.info import show_info
 

@@ -17,14 +17,17 @@ from nanowakeword.errors import ConfigError, DependencyError
 __all__ = ["become_server", "become_step", "run_pipeline"]
 
 
-def run_pipeline(params: Path) -> int:
+def run_pipeline(params: Path, *, until: str | None = None, beginning: Sequence[str] = ()) -> int:
     """Run the stages that are not up to date, in the workspace of a ``params.yaml``.
 
     Args:
         params: the settings; ``dvc.yaml`` lies beside them.
+        until: stage to stop after; None: the last.
+        beginning: options of ``python -m steps train`` that say where to begin. That stage then runs by itself first,
+            and once more under DVC, where it finds its last checkpoint and ends at once.
 
     Returns:
-        The exit status of ``dvc repro``.
+        The exit status of ``dvc repro``, or of what failed before it.
 
     Raises:
         ConfigError: there is no such file, or no pipeline beside it.
@@ -40,9 +43,18 @@ def run_pipeline(params: Path) -> int:
         )
     if importlib.util.find_spec("dvc") is None:
         raise DependencyError("the pipeline runs through DVC", hint='Install it: pip install "nanowakeword[train]"')
-    child = subprocess.Popen(
-        [sys.executable, "-m", "dvc", "repro"], cwd=folder, env={**os.environ, "DVC_NO_ANALYTICS": "1"}
-    )
+    repro = ["dvc", "repro"]
+    programs = [[*repro, "features"], ["steps", "train", *beginning]] if beginning else []
+    for program in [*programs, [*repro, *([until] if until else [])]]:
+        status = _run_module(program, folder=folder)
+        if status != 0:
+            break
+    return status
+
+
+def _run_module(program: Sequence[str], *, folder: Path) -> int:
+    """Run ``python -m PROGRAM`` in a folder; signals reach it."""
+    child = subprocess.Popen([sys.executable, "-m", *program], cwd=folder, env={**os.environ, "DVC_NO_ANALYTICS": "1"})
 
     def pass_on(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
         child.send_signal(number)

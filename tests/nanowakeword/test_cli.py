@@ -226,6 +226,9 @@ def test_errors_are_one_line(arguments: list[str], capsys: Captured) -> None:
         (["detect", "m.onnx", "a.wav", "--threshold", "high"], "invalid float value: 'high'"),
         (["evaluate", "m.onnx"], "required: --positives, --negatives"),
         (["--json"], "--json belongs to --info"),
+        (["-T", "--info", "a.onnx"], "-T, -d, --resume and --overwrite belong to --config"),
+        (["--resume"], "--resume and --overwrite belong to --config"),
+        (["-c", "params.yaml", "--resume", "--overwrite"], "not allowed with argument"),
         (["--info", "a.onnx", "-c", "params.yaml"], "not allowed with argument"),
         (["--information", "a.onnx"], "unrecognized arguments|invalid choice"),
     ],
@@ -301,6 +304,16 @@ def test_the_pipeline_runs_in_the_folder_of_its_settings(tmp_path: Path) -> None
     assert (tmp_path / "said.txt").read_text() == "done\n"
     (tmp_path / "dvc.yaml").write_text("stages:\n  say:\n    cmd: exit 7\n")
     assert program("-c", "params.yaml", cwd=tmp_path).returncode not in {0, 7}
+
+
+def test_the_pipeline_stops_where_it_is_told_to(tmp_path: Path) -> None:
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc" / "config").write_text("[core]\n    no_scm = true\n    analytics = false\n")
+    (tmp_path / "params.yaml").write_text("word: beep\n")
+    stages = "".join(f"  {name}:\n    cmd: echo > {name}.txt\n" for name in ("synthesize", "features", "average"))
+    (tmp_path / "dvc.yaml").write_text(f"stages:\n{stages}")
+    assert program("-c", tmp_path / "params.yaml", "-G").returncode == 0
+    assert [path.name for path in tmp_path.glob("*.txt")] == ["synthesize.txt"]
 
 
 def test_settings_without_a_pipeline_are_refused(tmp_path: Path, capsys: Captured) -> None:

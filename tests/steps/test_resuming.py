@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -115,3 +118,24 @@ def test_the_options_exclude_each_other_and_belong_to_training(capsys: Captured)
     with pytest.raises(SystemExit):
         main(["distill", "--help"])
     assert "Run dvc repro afterwards" in capsys.readouterr().out
+
+
+def test_nanowakewords_own_words_for_it(done: Path, tmp_path: Path) -> None:
+    """``nanowakeword -c params.yaml -T --resume DIR``; DVC records what came out, without another step of training."""
+    here = make_workspace(tmp_path / "here")
+    (here / ".dvc").mkdir()
+    (here / ".dvc" / "config").write_text("[core]\n    no_scm = true\n    analytics = false\n")
+    train = "exec python -m steps train 2> told.txt\n    deps: [artifacts/features]\n    outs: [artifacts/train]"
+    commands = {"features": "echo", "train": train, "average": "echo > average.txt\n    deps: [artifacts/train]"}
+    stages = "".join(f"  {name}:\n    cmd: {command}\n" for name, command in commands.items())
+    (here / "dvc.yaml").write_text(f"stages:\n{stages}")
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(CHECKOUT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "nanowakeword", "-c", "params.yaml", "-T", "--resume", str(done)]
+    ran = subprocess.run(command, cwd=here, env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert "goes on from 3 checkpoints of " in ran.stderr
+    assert "/9 steps" not in (here / "told.txt").read_text()
+    assert history(here) == history(done)
+    assert (here / "average.txt").is_file()
+    assert "artifacts/train" in (here / "dvc.lock").read_text()
