@@ -3,7 +3,8 @@
 A body maps standardised frames ``[b, t, f]`` to ``[b, c, t / stride]``; ``models/head.py`` puts the rest around it. The
 same code serves two cases. In a stream each layer puts the frames before in front of the new ones. In a window, as in
 training, there are none before, so a frame of output exists only where all its inputs do: training sees what serving
-sees. Recurrent layers cannot have that, and begin a window with a state of zeros.
+sees. Recurrent layers cannot have that, and begin a window as a stream begins: with a state of zeros, and with zeros
+before the frames that a layer below looks back to.
 """
 
 from __future__ import annotations
@@ -25,12 +26,14 @@ class Frames:
     Attributes:
         n_features: ``f``.
         stride: frames that one step takes together.
+        steps_per_hop: steps every 80 ms.
         reach: steps of the past that a step of output may need, so that the window has room for pooling; an
             architecture with many blocks may take a few more.
     """
 
     n_features: int
     stride: int
+    steps_per_hop: int
     reach: int
 
 
@@ -49,17 +52,22 @@ class Memory:
         self._pasts: Iterator[Tensor] = iter(pasts or ())
         self.nexts: list[Tensor] = []
 
-    def line(self, x: Tensor, *, keep: int, dim: int) -> Tensor:
+    def line(self, x: Tensor, *, keep: int, dim: int, from_zeros: bool = False) -> Tensor:
         """Frames with the ``keep`` frames before in front of them; in a window, the frames alone.
 
         Args:
             x: new frames, along ``dim``.
             keep: frames of the past that a layer needs.
             dim: 1 or 2.
+            from_zeros: in a window, too, with frames in front: zeros, as in a new stream. For layers below a
+                recurrent one, which so takes the same steps in both; its first answers are to be cropped.
         """
         if keep == 0:
             return x
-        line = x if self.is_window else torch.cat([next(self._pasts), x], dim=dim)
+        if self.is_window:
+            line = torch.cat([torch.zeros_like(x.narrow(dim, 0, keep)), x], dim=dim) if from_zeros else x
+        else:
+            line = torch.cat([next(self._pasts), x], dim=dim)
         self.nexts.append(line[:, -keep:] if dim == 1 else line[:, :, -keep:])
         return line
 

@@ -114,5 +114,10 @@ def build_head(network: Network, *, frontend: str, members: int, dropout_prob: f
 def _frames(front: FrontEndRow, row: Architecture) -> Frames:
     is_fine = front.frames_per_hop >= _FINE_FRAMES_PER_HOP and not row.is_frame_by_frame
     stride = _FINE_STRIDE if is_fine else 1
-    # Five eighths of the context may go into what a step sees; what is left is pooled over.
-    return Frames(n_features=front.n_features, stride=stride, reach=front.context_frames // stride * 5 // 8)
+    return Frames(
+        n_features=front.n_features,
+        stride=stride,
+        steps_per_hop=front.frames_per_hop // stride,
+        # Five eighths of the context may go into what a step sees; what is left is pooled over.
+        reach=front.context_frames // stride * 5 // 8,
+    )
