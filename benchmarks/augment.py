@@ -126,7 +126,7 @@ def print_features(audio: npt.NDArray[np.int16], *, window_ms: float, window_s: 
     print("features:")
     total_ms = {}
     for name in FRONT_ENDS:
-        extractor = FeatureExtractor(name)
+        extractor = FeatureExtractor(FRONT_ENDS[name])
 
         def extract(_: int, extractor: FeatureExtractor = extractor) -> object:
             return extractor(audio)

@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import torch
 
-from models.detector import Detector, DetectorConfig
+from models.detector import Detector
 from models.heads_only import HeadsOnly
 from nanowakeword.evaluation.babble import Babble
 from nanowakeword.evaluation.experiment import TAIL_S
@@ -26,6 +26,7 @@ from nanowakeword.evaluation.streams import Placement, join
 from nanowakeword.timing import HOP_SAMPLES, SAMPLE_RATE_HZ
 from steps.material import find_material
 from steps.settings import Settings
+from steps.verifier import verifier_config
 
 __all__ = ["CONDITIONS", "SPLITS", "hear", "score", "write_features"]
 
@@ -50,13 +51,7 @@ def hear(folder: Path, *, settings: Settings, clips: Path, corpus: Path) -> None
         return
     working = folder.with_name(f".{folder.name}.working")
     shutil.rmtree(working, ignore_errors=True)
-    detector = Detector(
-        DetectorConfig(
-            frontends=settings.features.frontends,
-            network=settings.train.network,
-            members=1,
-        )
-    )
+    detector = Detector(replace(verifier_config(settings), members=1))
     detector.settle_silence()
     gap_s = max(_POSITIVE_GAP_S, TAIL_S, settings.evaluate.tail_s, detector.receptive_field_samples / SAMPLE_RATE_HZ)
     for split in SPLITS:

@@ -42,7 +42,6 @@ import torch
 from benchmarks.heard import SPLITS, hear, score
 from benchmarks.variants import make_stages, prepare_variant, save_result, train_heads
 from models.detector import Detector
-from models.frontends.table import FRONT_ENDS
 from nanowakeword.errors import ConfigError
 from nanowakeword.evaluation.false_accepts import FalseAccepts
 from nanowakeword.evaluation.limits import CONFIDENCE, binomial_limits, share
@@ -51,11 +50,11 @@ from nanowakeword.evaluation.scoring import clip_peaks
 from steps.augment import plan_windows
 from steps.augmentations.table import AUGMENTATIONS
 from steps.clippack import ClipPack
-from steps.features import FeatureExtractor
+from steps.features import FeatureExtractor, store_attributes, used_front_ends
 from steps.overlay import lay_over, parse_option
 from steps.progress import Progress
 from steps.rendering import Kit, WindowMaker
-from steps.settings import Settings, load_settings
+from steps.settings import Features, Settings, load_settings
 from steps.store import RowReader, RowWriter
 from steps.windows import Recipe
 
@@ -188,7 +187,7 @@ class Experiment:
                 print(f"  {split}: {len(rows)} of {len(recipes[split])} windows, {len(anew)} made anew", flush=True)
                 source = RowReader(whole / "features" / "features.zarr" / split)
                 store.attributes[split] = dict(source.attributes)
-                write_rows(store, source, split, np.array(rows), anew, maker, frontends=settings.features.frontends)
+                write_rows(store, source, split, np.array(rows), anew, maker, settings=settings.features)
         working.rename(root / "artifacts" / "features")
 
 
@@ -215,12 +214,13 @@ def write_rows(
     anew: Mapping[int, Recipe],
     maker: WindowMaker,
     *,
-    frontends: Sequence[str],
+    settings: Features,
 ) -> None:
     """Copy rows, with the features of some of them extracted from windows that are rendered anew."""
     for column in ("label", "pool", "clip"):
         store.append(f"{split}/{column}", source[column].rows(rows))
-    extractors = {name: FeatureExtractor(name) for name in frontends}
+    fronts = used_front_ends(settings)
+    extractors = {name: FeatureExtractor(row) for name, row in fronts.items()}
     for first in range(0, len(rows), BLOCK):
         block = rows[first : first + BLOCK]
         places = [place for place, row in enumerate(block) if int(row) in anew]
@@ -229,7 +229,7 @@ def write_rows(
             features = source[name].rows(block)
             if windows:
                 features[places] = extractor(np.stack(windows))
-            store.append(f"{split}/{name}", features, attributes={"fingerprint": FRONT_ENDS[name].fingerprint})
+            store.append(f"{split}/{name}", features, attributes=store_attributes(fronts[name]))
 
 
 def measure(detector: Detector, heard: Path, settings: Settings) -> dict[str, Any]:

@@ -27,7 +27,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any, Final
@@ -37,7 +37,7 @@ import torch
 
 from benchmarks.heard import CONDITIONS, SPLITS, hear, score, write_features
 from benchmarks.variants import make_stages, prepare_variant, save_result, train_heads
-from models.detector import Detector, DetectorConfig
+from models.detector import Detector
 from nanowakeword.errors import ConfigError
 from nanowakeword.evaluation.false_accepts import FalseAccepts
 from nanowakeword.evaluation.limits import share
@@ -47,6 +47,7 @@ from steps.clippack import ClipPack
 from steps.confusables import find_confusables
 from steps.settings import Settings, load_settings
 from steps.store import RowReader, RowWriter
+from steps.verifier import verifier_config
 
 PEOPLE: Final = CONDITIONS[:2]
 GAP_S: Final = 2.5
@@ -173,13 +174,7 @@ class Sweep:
 
     def _hear_confusables(self) -> None:
         """Features of the confusables of both splits."""
-        detector = Detector(
-            DetectorConfig(
-                frontends=self._settings.features.frontends,
-                network=self._settings.train.network,
-                members=1,
-            )
-        )
+        detector = Detector(replace(verifier_config(self._settings), members=1))
         detector.settle_silence()
         for split in SPLITS:
             folder = self._out / "confusables" / split

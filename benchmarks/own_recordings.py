@@ -34,10 +34,9 @@ import torch
 from benchmarks.heard import hear
 from benchmarks.leave_one_out import PEOPLE, line, measure
 from benchmarks.variants import make_stages, prepare_variant, save_result, train_heads
-from models.frontends.table import FRONT_ENDS
 from nanowakeword.errors import ConfigError
 from nanowakeword.timing import SAMPLE_RATE_HZ
-from steps.features import FeatureExtractor
+from steps.features import FeatureExtractor, store_attributes, used_front_ends
 from steps.progress import Progress
 from steps.recipes import Plan
 from steps.recordings import Recording, load_recordings
@@ -149,7 +148,8 @@ class Experiment:
         if not kit.rooms.is_file():
             kit.simulate_rooms(Progress("rooms"))
         maker = kit.makers()["train"]
-        extractors = {name: FeatureExtractor(name) for name in settings.features.frontends}
+        fronts = used_front_ends(settings.features)
+        extractors = {name: FeatureExtractor(row) for name, row in fronts.items()}
         working = features.with_name(f".{features.name}.working")
         shutil.rmtree(working, ignore_errors=True)
         working.mkdir(parents=True)
@@ -160,11 +160,11 @@ class Experiment:
                 for column in ("label", "pool", "clip"):
                     store.append(f"{split}/{column}", source[column].all())
                 for name in extractors:
-                    fingerprint = {"fingerprint": FRONT_ENDS[name].fingerprint}
+                    attributes = store_attributes(fronts[name])
                     n_rows = len(source["label"].all())
                     for first in range(0, n_rows, BLOCK):
                         rows = np.arange(first, min(first + BLOCK, n_rows))
-                        store.append(f"{split}/{name}", source[name].rows(rows), attributes=fingerprint)
+                        store.append(f"{split}/{name}", source[name].rows(rows), attributes=attributes)
             n_rows = len(RowReader(base / "train")["label"].all())
             for number, recording in enumerate(owner):
                 # A recording's windows are the same whatever others there are.

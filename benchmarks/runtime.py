@@ -32,6 +32,7 @@ from nanowakeword.commands.bench import Cost
 from steps.card import first_card
 from steps.onnx_files import export_detector, write_card
 from steps.settings import Settings, load_settings
+from steps.verifier import verifier_config
 
 CHECKOUT: Final = Path(__file__).parents[1]
 GATE, EMBEDDING, FUSED = "our gate", "our verifier, embedding alone", "our verifier, fused"
@@ -83,29 +84,27 @@ def make_models(folder: Path, workspace: Path | None) -> dict[str, Path]:
 def untrained(settings: Settings) -> tuple[dict[str, Any], dict[str, Any]]:
     """Verifier and gate of the settings, with random weights."""
     torch.manual_seed(settings.seed)
-    verifier = DetectorConfig(
-        frontends=tuple(settings.features.frontends),
-        network=settings.train.network,
-        members=settings.train.members,
-    )
     gate = DetectorConfig(
         frontends=(settings.features.gate_frontend,),
-        network=settings.distill.network,
+        networks=(settings.distill.network,),
         members=1,
+        logmel=settings.features.logmel.options,
     )
-    return Detector(verifier).save_state(), Detector(gate).save_state()
+    return Detector(verifier_config(settings)).save_state(), Detector(gate).save_state()
 
 
 def without_fusion(saved: Mapping[str, Any]) -> dict[str, Any]:
     """A fused verifier's part that uses the speech embedding."""
     index = list(saved["config"]["frontends"]).index(EMBEDDING_FRONT_END)
-    config = {**saved["config"], "frontends": (EMBEDDING_FRONT_END,)}
+    networks = (saved["config"]["networks"][index],)
+    config = {**saved["config"], "frontends": (EMBEDDING_FRONT_END,), "networks": networks, "fusion": "average"}
     prefix = f"heads.{index}."
     weights = {
         key.replace(prefix, "heads.0."): value
         for key, value in saved["state_dict"].items()
         if key.startswith(prefix) or not key.startswith("heads.")
     }
+    weights["weights"] = torch.ones(1)
     return {"config": config, "state_dict": weights}
 
 

@@ -77,7 +77,8 @@ def write_catalogue() -> bool:
 def _cell(architecture: str, frontend: str) -> str:
     """Parameters of each size; and MACs of each."""
     heads = [
-        build_head(choose_network(architecture, size=size), frontend=frontend, members=1) for size in get_args(SizeName)
+        build_head(choose_network(architecture, size=size), form=FRONT_ENDS[frontend], members=1)
+        for size in get_args(SizeName)
     ]
     parameters = ", ".join(f"{count_parameters(head) / 1e3:.1f}" for head in heads)
     macs = ", ".join(f"{macs_per_second(head, frontend=frontend) / 1e6:.2g}" for head in heads)

@@ -1,8 +1,8 @@
 """The form of the frames that a head gets, and how frames of several front ends become those of one.
 
 Joined front ends keep what each has heard by the end of a hop in that hop: the finest one's frames set the pace, a
-coarser one's are repeated. An embedding of 0.8 s is so beside the newest of the finer frames, not beside the ones in its
-middle: delaying those would be aligned better and answered later, and the heads pool over time anyway.
+coarser one's are repeated. So an embedding of 0.8 s is beside the newest of the finer frames, not beside the ones in
+its middle: to delay those would align them better and answer later, and the heads pool over time anyway.
 """
 
 from __future__ import annotations

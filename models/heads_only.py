@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from models.detector import Detector, fuse_logits
-from models.frontends.table import FRONT_ENDS
+from models.detector import Detector, fuse_logits, group_frames, run_heads
 
 __all__ = ["HeadsOnly"]
 
@@ -18,18 +17,18 @@ class HeadsOnly(nn.Module):
         detector: with its silence state settled.
     """
 
+    weights: Tensor
     calibration: Tensor
     silence: Tensor
 
     def __init__(self, detector: Detector) -> None:
         super().__init__()
-        self.heads = detector.heads
-        rows = [FRONT_ENDS[name] for name in detector.config.frontends]
-        self._shapes = [(row.frames_per_hop, row.n_features) for row in rows]
-        self._sizes = [int(head.state_size) for head in detector.heads]  # type: ignore[arg-type]
+        self.heads, self._config = detector.heads, detector.config
+        self._shapes = [(row.frames_per_hop, row.n_features) for row in detector.config.rows]
+        self._sizes = detector.head_sizes
         self.state_size = sum(self._sizes)
-        silence = torch.split(detector.silence, detector.part_sizes, dim=1)[1::2]
-        self.register_buffer("silence", torch.cat(silence, dim=1))
+        self.register_buffer("silence", detector.silence[:, -self.state_size :])
+        self.register_buffer("weights", detector.weights)
         self.register_buffer("calibration", detector.calibration)
 
     def forward(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
@@ -39,10 +38,5 @@ class HeadsOnly(nn.Module):
         else:
             hops = torch.split(features, [r * f for r, f in self._shapes], dim=2)  # [b, k, r*f] each
             frames = [hop.unflatten(2, shape).flatten(1, 2) for hop, shape in zip(hops, self._shapes, strict=True)]
-        parts = torch.split(state + self.silence, self._sizes, dim=1)
-        logits, nexts = [], []
-        for head, frame, part in zip(self.heads, frames, parts, strict=True):
-            logit, following = head(frame, part)
-            logits.append(logit)
-            nexts.append(following)
-        return fuse_logits(logits, self.calibration), torch.cat(nexts, dim=1) - self.silence
+        logits, following = run_heads(self.heads, group_frames(frames, self._config), state + self.silence, self._sizes)
+        return fuse_logits(logits, self.weights, self.calibration), following - self.silence

@@ -16,7 +16,7 @@ from models.conformer import Conformer
 from models.crnn import Crnn
 from models.dnn import Dnn
 from models.e_branchformer import EBranchformer
-from models.frontends.table import FRONT_ENDS, FrontEndRow
+from models.frames import FrameForm
 from models.gru import Gru
 from models.head import PooledHead
 from models.lstm import Lstm
@@ -26,7 +26,6 @@ from models.sizes import Network
 from models.streaming import Head
 from models.tcn import Tcn
 from models.transformer import Transformer
-from nanowakeword.errors import ConfigError
 
 __all__ = ["ARCHITECTURES", "Architecture", "build_head"]
 
@@ -74,36 +73,31 @@ ARCHITECTURES: Final[dict[str, Architecture]] = {
 }
 
 
-def build_head(network: Network, *, frontend: str, members: int, dropout_prob: float = 0.0) -> Head:
-    """A new head on a front end.
+def build_head(network: Network, *, form: FrameForm, members: int, dropout_prob: float = 0.0) -> Head:
+    """A new head.
 
     Args:
         network: which one; `models.sizes.choose_network` makes it.
-        frontend: a key of ``FRONT_ENDS``.
+        form: of the frames that it gets: a row of ``FRONT_ENDS``, or of several front ends `models.frames.join_forms`.
         members: networks whose logits are averaged.
         dropout_prob: in training.
-
-    Raises:
-        ConfigError: unknown front end.
     """
-    if frontend not in FRONT_ENDS:
-        raise ConfigError("front end", got=repr(frontend), expected=f"one of {', '.join(FRONT_ENDS)}")
-    front, row = FRONT_ENDS[frontend], ARCHITECTURES[network.architecture]
+    row = ARCHITECTURES[network.architecture]
     knobs: dict[str, Any] = {"layer_size": network.layer_size, "n_blocks": network.n_blocks}
     knobs["dropout_prob"] = dropout_prob
     activation = None if network.activation_function is None else _ACTIVATIONS[network.activation_function]
     if activation is not None:
         knobs["activation"] = activation
     if row.is_grouped:
-        bodies = [row.body(_frames(front, row), members=members, **knobs)]
+        bodies = [row.body(_frames(form, row), members=members, **knobs)]
     else:
-        bodies = [row.body(_frames(front, row), **knobs) for _ in range(members)]
+        bodies = [row.body(_frames(form, row), **knobs) for _ in range(members)]
     head = PooledHead(
         bodies,
         members=members,
-        n_features=front.n_features,
-        frames_per_hop=front.frames_per_hop,
-        context_frames=front.context_frames,
+        n_features=form.n_features,
+        frames_per_hop=form.frames_per_hop,
+        context_frames=form.context_frames,
         embedding_dim=network.embedding_dim,
         activation=activation or F.relu,
         dropout_prob=dropout_prob,
@@ -111,13 +105,8 @@ def build_head(network: Network, *, frontend: str, members: int, dropout_prob: f
     return cast(Head, head)
 
 
-def _frames(front: FrontEndRow, row: Architecture) -> Frames:
-    is_fine = front.frames_per_hop >= _FINE_FRAMES_PER_HOP and not row.is_frame_by_frame
+def _frames(form: FrameForm, row: Architecture) -> Frames:
+    is_fine = form.frames_per_hop >= _FINE_FRAMES_PER_HOP and not row.is_frame_by_frame
     stride = _FINE_STRIDE if is_fine else 1
-    return Frames(
-        n_features=front.n_features,
-        stride=stride,
-        steps_per_hop=front.frames_per_hop // stride,
-        # Five eighths of the context may go into what a step sees; what is left is pooled over.
-        reach=front.context_frames // stride * 5 // 8,
-    )
+    # Five eighths of the context may go into what a step sees; what is left is pooled over.
+    return Frames(n_features=form.n_features, stride=stride, reach=form.context_frames // stride * 5 // 8)

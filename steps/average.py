@@ -13,19 +13,20 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.optimize import minimize
-from scipy.special import expit
 from torch import nn
 
-from models.detector import Detector, DetectorConfig
+from models.detector import Detector
 from models.streaming import Head
 from steps.candidates import find_candidates
+from steps.feature_rows import input_name
+from steps.fusion import calibrate, learn_weights
 from steps.stage import Context
 from steps.store import RowReader
 from steps.training_rows import used_rows
-from steps.validation import common_hops, fuse, rate, stream
+from steps.validation import fuse, rate, stored_hops, stream_detector
+from steps.verifier import verifier_config
 
-__all__ = ["calibrate", "choose_weights", "run"]
+__all__ = ["choose_weights", "run"]
 
 
 def run(context: Context) -> None:
@@ -37,38 +38,32 @@ def run(context: Context) -> None:
     settings = context.settings
     store = context.input("features") / "features.zarr"
     train, validation = RowReader(store / "train"), RowReader(store / "validation")
-    detector = Detector(
-        DetectorConfig(
-            frontends=settings.features.frontends,
-            network=settings.train.network,
-            members=settings.train.members,
-        )
-    )
+    detector = Detector(verifier_config(settings))
     used = used_rows(train, settings.train.batch_composition)
     histories = json.loads((context.input("train") / "history.json").read_text(encoding="utf-8"))
     choices: dict[str, Any] = {}
-    streams = []
-    budget, hops = settings.train.validation_fa_per_hour, common_hops(settings.features.frontends)
-    for frontend, module in zip(settings.features.frontends, detector.heads, strict=True):
-        head = cast(Head, module)
-        checkpoints = context.input("train") / frontend
-        choices[frontend] = choose_weights(
-            head,
-            checkpoints,
-            history=histories[frontend],
+    budget, names = settings.train.validation_fa_per_hour, [input_name(names) for names in detector.config.inputs]
+    for number, (name, head) in enumerate(zip(names, detector.heads, strict=True), start=1):
+        choices[name] = choose_weights(
+            cast(Head, head),
+            context.input("train") / name,
+            history=histories[name],
             train=train,
             used=used,
             validation=validation,
-            frontend=frontend,
+            frontend=name,
             top_k=settings.average.top_k,
             fa_per_hour=budget,
         )
-        streams.append(stream(head, validation, frontend=frontend, hops=hops))
-        context.progress.say(_tell(frontend, choices[frontend], fa_per_hour=budget))
-        context.progress.update(len(streams), len(settings.features.frontends), unit="heads")
-    fused = fuse(streams)
+        context.progress.say(_tell(name, choices[name], fa_per_hour=budget))
+        context.progress.update(number, len(names), unit="heads")
+    streams = stream_detector(detector, validation, hops=stored_hops(validation, settings.features.frontends))
     labels = validation["label"].all()
+    if detector.config.fusion == "learned":
+        detector.weights = torch.tensor(learn_weights(np.stack([one.windows for one in streams], axis=1), labels))
+    fused = fuse(streams, detector.weights.numpy())
     detector.calibration = torch.tensor(calibrate(fused.windows, labels))
+    choices["weights"] = dict(zip(names, detector.weights.tolist(), strict=True))
     choices["fused"] = rate(fused, labels, fa_per_hour=budget).to_json()
     torch.save(detector.save_state(), context.out / "detector.pt")
     (context.out / "choice.json").write_text(json.dumps(choices, indent=2) + "\n", encoding="utf-8")
@@ -122,25 +117,3 @@ def _tell(name: str, choice: Mapping[str, Any], *, fa_per_hour: float) -> str:
     misses = ", ".join(f"{kind} {100 * of['miss_rate']:.1f} %" for kind, of in choice["compared"].items())
     averaged = ", ".join(name.removeprefix("step_").lstrip("0") for name in choice["averaged"])
     return f"{name}: misses at {fa_per_hour:g} FA/h: {misses} (swa of steps {averaged}); kept: {choice['chosen']}"
-
-
-def calibrate(logits: npt.NDArray[np.floating], labels: npt.NDArray[np.integer]) -> tuple[float, float]:
-    """Platt's scaling, with his smoothed targets (Platt 1999), both classes weighing the same.
-
-    Returns:
-        ``scale`` and ``offset`` of ``score = sigmoid(scale * logit + offset)``.
-    """
-    positive = labels == 1
-    n_positive, n_negative = int(positive.sum()), int((~positive).sum())
-    targets = np.where(positive, (n_positive + 1) / (n_positive + 2), 1 / (n_negative + 2))
-    weights = np.where(positive, 0.5 / n_positive, 0.5 / n_negative)
-
-    def loss(parameters: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
-        scale, offset = parameters
-        z = scale * logits + offset
-        error = weights * (expit(z) - targets)
-        value = float(np.sum(weights * (np.logaddexp(0.0, z) - targets * z)))
-        return value, np.array([np.sum(error * logits), np.sum(error)])
-
-    found = minimize(loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=[(1e-3, 10.0), (-20.0, 20.0)])
-    return float(found.x[0]), float(found.x[1])

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
 from models.detector import Detector
-from models.frontends.table import FRONT_ENDS
 from nanowakeword.timing import HOP_S, HOP_SAMPLES, SAMPLE_RATE_HZ
 from nanowakeword.version import __version__
 from steps.settings import Settings
@@ -48,19 +48,36 @@ def first_card(
         "state_size": detector.state_size if state_size is None else state_size,
         "frontends": [
             {
-                "name": name,
-                "n_features": FRONT_ENDS[name].n_features,
-                "frames_per_hop": FRONT_ENDS[name].frames_per_hop,
-                "licence": FRONT_ENDS[name].licence,
-                "source": FRONT_ENDS[name].source,
-                "fingerprint": FRONT_ENDS[name].fingerprint,
+                "name": row.name,
+                "n_features": row.n_features,
+                "frames_per_hop": row.frames_per_hop,
+                "licence": row.licence,
+                "source": row.source,
+                "fingerprint": row.fingerprint,
+                **({} if row.logmel is None else {"options": asdict(row.logmel)}),
             }
-            for name in detector.config.frontends
+            for row in detector.config.rows
         ],
+        "fusion": {
+            "kind": detector.config.fusion,
+            "heads": [
+                {
+                    "frontends": list(frontends),
+                    "weight": round(float(weight), 4),
+                    "architecture": network.architecture,
+                    "layer_size": network.layer_size,
+                    "n_blocks": network.n_blocks,
+                }
+                for frontends, weight, network in zip(
+                    detector.config.inputs, detector.weights, detector.config.networks, strict=True
+                )
+            ],
+        },
         "architecture": {
-            "name": detector.config.network.architecture,
-            "layer_size": detector.config.network.layer_size,
-            "n_blocks": detector.config.network.n_blocks,
+            # Of the first head; where heads differ, see ``fusion``.
+            "name": " + ".join(dict.fromkeys(network.architecture for network in detector.config.networks)),
+            "layer_size": detector.config.networks[0].layer_size,
+            "n_blocks": detector.config.networks[0].n_blocks,
             "members": detector.config.members,
             "n_parameters": sum(parameter.numel() for parameter in heads),
             # The detector's file and its head's have the same: they belong together.
@@ -78,7 +95,7 @@ def first_card(
 
 def _fingerprint(detector: Detector) -> str:
     """Hash of what was trained and calibrated."""
-    digest = hashlib.sha256(detector.calibration.numpy().tobytes())
+    digest = hashlib.sha256(detector.calibration.numpy().tobytes() + detector.weights.numpy().tobytes())
     for name, weights in sorted(detector.heads.state_dict().items()):
         digest.update(name.encode() + weights.numpy().tobytes())
     return digest.hexdigest()[:16]

@@ -7,7 +7,8 @@ Hinton, Vinyals, Dean 2015, https://arxiv.org/abs/1503.02531: the student learns
 from __future__ import annotations
 
 import json
-from typing import cast
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,17 +18,20 @@ from torch import Tensor
 
 from models.detector import Detector, DetectorConfig
 from models.streaming import Head
-from steps.average import calibrate, choose_weights
+from steps.average import choose_weights
+from steps.fusion import calibrate
 from steps.losses import HardTargets
+from steps.progress import Progress
 from steps.resuming import describe_origin, find_beginning
+from steps.settings import Settings
 from steps.stage import STAGES, Context
 from steps.store import RowReader
 from steps.train import THREADS, keep_weights
 from steps.training import TrainingJob, train_head
 from steps.training_rows import used_rows
-from steps.validation import common_hops, fuse, rate, score_rows, stream
+from steps.validation import fuse, rate, score_detector, score_rows, stored_hops, stream_detector
 
-__all__ = ["SoftTargets", "run"]
+__all__ = ["SoftTargets", "run", "train_gate"]
 
 
 class SoftTargets:
@@ -67,43 +71,83 @@ def run(context: Context) -> None:
 
     Writes ``gate.pt`` (`Detector.save_state`) and ``distillation.json``.
     """
-    torch.use_deterministic_algorithms(True)
-    torch.set_num_threads(THREADS)
     settings = context.settings
-    frontend = settings.features.gate_frontend
     store = context.input("features") / "features.zarr"
-    train, validation = RowReader(store / "train"), RowReader(store / "validation")
     weights = context.input("average") / "detector.pt"
     data = {"features": store, "detector": weights}
     origin = describe_origin(settings, sections=STAGES["distill"].sections, data=data)
     find_beginning(context.checkpoints, context.beginning, origin=origin, tell=context.progress.say)
     teacher = Detector.from_saved(torch.load(weights, weights_only=True))
-    config = DetectorConfig(frontends=(frontend,), network=settings.distill.network, members=1)
+    train, validation = RowReader(store / "train"), RowReader(store / "validation")
+    gate, report = train_gate(
+        settings,
+        store=store,
+        teacher=score_detector(teacher, train),
+        weights=context.out / "weights",
+        checkpoints=context.checkpoints,
+        progress=context.progress,
+    )
+    models, budget = {"student": gate, "teacher": teacher}, settings.train.validation_fa_per_hour
+    hops = stored_hops(validation, [name for model in models.values() for name in model.config.frontends])
+    for role, model in models.items():
+        streamed = fuse(stream_detector(model, validation, hops=hops), model.weights.numpy())
+        report[role] = rate(streamed, validation["label"].all(), fa_per_hour=budget).to_json()
+    torch.save(gate.save_state(), context.out / "gate.pt")
+    (context.out / "distillation.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+
+def train_gate(
+    settings: Settings,
+    *,
+    store: Path,
+    teacher: npt.NDArray[np.float32],
+    weights: Path,
+    checkpoints: Path,
+    progress: Progress,
+) -> tuple[Detector, dict[str, Any]]:
+    """Train a gate on its own front end; of the teacher's nothing is needed but what it answers.
+
+    Args:
+        settings: all of them.
+        store: of the stage features.
+        teacher: its logit of each training row, ``[n]``.
+        weights: folder to be made, for the weights of the checkpoints.
+        checkpoints: folder for checkpoints; one that is there already is gone on from.
+        progress: where to report.
+
+    Returns:
+        The gate, calibrated, and what it was chosen from, with its validation and history.
+    """
+    torch.use_deterministic_algorithms(True)
+    torch.set_num_threads(THREADS)
+    frontend = settings.features.gate_frontend
+    train, validation = RowReader(store / "train"), RowReader(store / "validation")
     torch.manual_seed(settings.seed)
+    config = DetectorConfig(
+        frontends=(frontend,),
+        networks=(settings.distill.network,),
+        members=1,
+        logmel=settings.features.logmel.options,
+    )
     gate = Detector(config)
     head = cast(Head, gate.heads[0])
-    labels = train["label"].all()
+    distill = settings.distill
     job = TrainingJob(
         frontend=frontend,
         train=train,
         validation=validation,
         settings=settings.train,
-        steps=settings.distill.steps,
-        learning_rate_max=settings.distill.learning_rate_max,
+        steps=distill.steps,
+        learning_rate_max=distill.learning_rate_max,
         seed=settings.seed,
-        checkpoints=context.checkpoints,
-        loss=SoftTargets(
-            teacher_logits(teacher, train),
-            labels,
-            temperature=settings.distill.temperature,
-            alpha=settings.distill.alpha,
-        ),
+        checkpoints=checkpoints,
+        loss=SoftTargets(teacher, train["label"].all(), temperature=distill.temperature, alpha=distill.alpha),
     )
-    trained = train_head(head, job, progress=context.progress)
-    keep_weights(job.checkpoints, context.out / "weights", warn=context.progress.say)
+    trained = train_head(head, job, progress=progress)
+    keep_weights(job.checkpoints, weights, warn=progress.say)
     choice = choose_weights(
         head,
-        context.out / "weights",
+        weights,
         history=trained.history,
         train=train,
         used=used_rows(train, settings.train.batch_composition),
@@ -112,32 +156,6 @@ def run(context: Context) -> None:
         top_k=settings.average.top_k,
         fa_per_hour=settings.train.validation_fa_per_hour,
     )
-    hops = common_hops([frontend, *teacher.config.frontends])
-    student = stream(head, validation, frontend=frontend, hops=hops)
-    taught = fuse(
-        [
-            stream(cast(Head, part), validation, frontend=name, hops=hops)
-            for name, part in zip(teacher.config.frontends, teacher.heads, strict=True)
-        ]
-    )
-    answers = validation["label"].all()
-    gate.calibration = torch.tensor(calibrate(student.windows, answers))
-    budget = settings.train.validation_fa_per_hour
-    report = {
-        **choice,
-        "student": rate(student, answers, fa_per_hour=budget).to_json(),
-        "teacher": rate(taught, answers, fa_per_hour=budget).to_json(),
-        "history": trained.history,
-    }
-    torch.save(gate.save_state(), context.out / "gate.pt")
-    (context.out / "distillation.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-
-
-def teacher_logits(teacher: Detector, data: RowReader) -> npt.NDArray[np.float32]:
-    """The fused detector's logit of each row, float32 ``[n]``."""
-    logits = [
-        score_rows(cast(Head, head), data, frontend=frontend)
-        for frontend, head in zip(teacher.config.frontends, teacher.heads, strict=True)
-    ]
-    fused: npt.NDArray[np.float32] = np.mean(logits, axis=0, dtype=np.float32)
-    return fused
+    logits = score_rows(head, validation, frontend=frontend)
+    gate.calibration = torch.tensor(calibrate(logits, validation["label"].all()))
+    return gate, {**choice, "history": trained.history}

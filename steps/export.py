@@ -11,7 +11,6 @@ import onnxruntime as ort
 import torch
 
 from models.detector import Detector
-from models.frontends.table import FRONT_ENDS
 from models.heads_only import HeadsOnly
 from nanowakeword.errors import ModelError
 from nanowakeword.graph import Graph
@@ -95,8 +94,7 @@ def _export_heads(detector: Detector, path: Path, context: Context) -> None:
     """Export the heads alone and compare them with the whole detector."""
     settings = context.settings
     heads = HeadsOnly(detector)
-    rows = [FRONT_ENDS[name] for name in detector.config.frontends]
-    shape = (rows[0].frames_per_hop, rows[0].n_features) if len(rows) == 1 else (1, detector.features_per_hop)
+    shape = detector.feature_shape
     export_heads(heads, path, feature_shape=shape, state_size=heads.state_size, opset=settings.export.opset)
     write_card(path, first_card(detector, settings, kind="heads", model_name=path.stem, state_size=heads.state_size))
     audio = torch.from_numpy(_test_signal(np.random.default_rng([settings.seed, 98])))

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from models.frontends.table import FRONT_ENDS, build_front_end
+from models.frontends.table import FrontEndRow, front_end_row
 from models.streaming import FrontEnd, settle
 from nanowakeword.errors import ConfigError, ModelError
 from nanowakeword.timing import HOP_S, HOP_SAMPLES
@@ -25,7 +25,7 @@ from steps.stage import Context
 from steps.store import RowReader, RowWriter
 from steps.workers import map_in_order
 
-__all__ = ["FeatureExtractor", "run", "used_front_ends"]
+__all__ = ["FeatureExtractor", "run", "store_attributes", "used_front_ends"]
 
 _COPIED: Final = ("label", "pool", "clip")
 # Few enough that the layers' activations stay in the processor's cache: 128 rows at once take twice the time.
@@ -35,31 +35,32 @@ _BLOCK: Final = 64
 _Block = tuple[str, str, int, int]  # split, front end, first row, end
 
 
-def used_front_ends(settings: Features) -> tuple[str, ...]:
-    """Names of the front ends of the verifier and the gate, each once."""
-    return tuple(dict.fromkeys((*settings.frontends, settings.gate_frontend)))
+def used_front_ends(settings: Features) -> dict[str, FrontEndRow]:
+    """The front ends of the verifier and the gate, by name."""
+    names = (*settings.frontends, settings.gate_frontend)
+    return {name: front_end_row(name, logmel=settings.logmel.options) for name in names}
 
 
 def run(context: Context) -> None:
     """Extract the features of every front end in use."""
     settings = context.settings.features
     windows = context.input("augment") / "windows.zarr"
-    names = used_front_ends(settings)
+    rows = used_front_ends(settings)
     groups = {split: RowReader(windows / split) for split in ("train", "validation")}
-    for name in names:
-        _check_length(name, n_samples=groups["train"]["audio"].shape[1])
-        build_front_end(name)  # weights that are missing are asked for here, once, before any worker starts
+    for row in rows.values():
+        _check_length(row, n_samples=groups["train"]["audio"].shape[1])
+        row.build()  # weights that are missing are asked for here, once, before any worker starts
     blocks: list[_Block] = [
         (split, name, first, min(first + _BLOCK, len(group["label"])))
         for split, group in groups.items()
-        for name in names
+        for name in rows
         for first in range(0, len(group["label"]), _BLOCK)
     ]
     total, done = sum(end - first for _, _, first, end in blocks), 0
     with (
         RowWriter(context.out / "features.zarr") as store,
         closing(
-            map_in_order(_extract, blocks, workers=settings.workers, start=_start, arguments=(windows, names))
+            map_in_order(_extract, blocks, workers=settings.workers, start=_start, arguments=(windows, settings))
         ) as extracted,
     ):
         for split, group in groups.items():
@@ -67,18 +68,22 @@ def run(context: Context) -> None:
             for name in _COPIED:
                 store.append(f"{split}/{name}", group[name].all())
         for (split, name, first, end), features in zip(blocks, extracted, strict=True):
-            store.append(f"{split}/{name}", features, attributes={"fingerprint": FRONT_ENDS[name].fingerprint})
+            store.append(f"{split}/{name}", features, attributes=store_attributes(rows[name]))
             done += end - first
             context.progress.update(done, total, unit="windows", note=name)
 
 
-def _check_length(name: str, *, n_samples: int) -> None:
+def store_attributes(row: FrontEndRow) -> dict[str, Any]:
+    """What a store says of the features of a front end."""
+    return {"fingerprint": row.fingerprint, "frames_per_hop": row.frames_per_hop}
+
+
+def _check_length(row: FrontEndRow, *, n_samples: int) -> None:
     """A window must hold all the frames that a head looks at."""
-    row = FRONT_ENDS[name]
     hops = -(-row.context_frames // row.frames_per_hop)
     if n_samples < hops * HOP_SAMPLES:
         raise ConfigError(
-            f"augment.window_s is too short for the front end {name}",
+            f"augment.window_s is too short for the front end {row.name}",
             got=f"{n_samples // HOP_SAMPLES * HOP_S:g} s",
             expected=f"at least {hops * HOP_S:g} s",
         )
@@ -88,14 +93,14 @@ class FeatureExtractor:
     """One front end, settled on silence.
 
     Args:
-        name: a key of ``FRONT_ENDS``.
+        row: of the table.
     """
 
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._module = build_front_end(name)
+    def __init__(self, row: FrontEndRow) -> None:
+        self._name = row.name
+        self._module = row.build()
         front_end: FrontEnd = self._module
-        self._context_frames = FRONT_ENDS[name].context_frames
+        self._context_frames = row.context_frames
         past_hops = -(-front_end.receptive_field_samples // HOP_SAMPLES)
         self._hops = -(-self._context_frames // front_end.frames_per_hop) + past_hops
         quiet = torch.zeros(1, past_hops * HOP_SAMPLES)
@@ -124,11 +129,11 @@ _windows: dict[str, RowReader] = {}
 _extractors: dict[str, FeatureExtractor] = {}
 
 
-def _start(windows: Path, names: tuple[str, ...]) -> None:
+def _start(windows: Path, settings: Features) -> None:
     """One thread for each process: sums in another order would be other bytes."""
     torch.set_num_threads(1)
     _windows.update({split: RowReader(windows / split) for split in ("train", "validation")})
-    _extractors.update({name: FeatureExtractor(name) for name in names})
+    _extractors.update({name: FeatureExtractor(row) for name, row in used_front_ends(settings).items()})
 
 
 def _extract(block: _Block) -> Any:

@@ -1,4 +1,4 @@
-"""Train one head on each front end, drawing samples by their loss."""
+"""Train one head on each front end, or one on all of them joined, drawing samples by their loss."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from models.table import build_head
 from nanowakeword.errors import StorageError
 from steps.checkpoints import checkpoint_paths, load_checkpoint
 from steps.effective_settings import EffectiveSetting, effective_settings
+from steps.feature_rows import input_name
 from steps.losses import HardTargets
 from steps.plots import plot_training
 from steps.resuming import describe_origin, find_beginning
@@ -23,6 +24,7 @@ from steps.store import RowReader
 from steps.training import TrainingJob, train_head
 from steps.training_record import Trained
 from steps.training_report import curve_csv, describe_run, format_run
+from steps.verifier import verifier_config
 
 __all__ = ["run"]
 
@@ -33,8 +35,9 @@ THREADS: Final = 1
 def run(context: Context) -> None:
     """Train the heads.
 
-    Writes ``<front end>/step_*.pt`` (weights of the kept checkpoints and their moving average), ``history.json``, the
-    figures ``report.json``, for people ``report.md`` and ``training.png``, and ``curves/<front end>.csv`` for DVC.
+    Writes ``<front end>/step_*.pt``, of joined ones ``<one>+<other>`` (weights of the kept checkpoints and their moving
+    average), ``history.json``, the figures ``report.json``, for people ``report.md`` and ``training.png``, and
+    ``curves/<front end>.csv`` for DVC.
     """
     # Without it cuBLAS refuses to be deterministic; it is read when a GPU is first used.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -48,12 +51,14 @@ def run(context: Context) -> None:
     runs: dict[str, Trained] = {}
     effective = effective_settings(settings, sections=STAGES["train"].sections)
     progress.say(_tell(effective))
-    for number, frontend in enumerate(settings.features.frontends):
+    config = verifier_config(settings)
+    for number, (names, network, form) in enumerate(zip(config.inputs, config.networks, config.forms, strict=True)):
+        frontend = input_name(names)
         seed = settings.seed * 1_000 + number
         torch.manual_seed(seed)
         head = build_head(
-            settings.train.network,
-            frontend=frontend,
+            network,
+            form=form,
             members=settings.train.members,
             dropout_prob=settings.train.dropout_prob,
         )

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from models.frontends.table import FRONT_ENDS
 from steps.dataset import AdaptiveLossAwareDataset, Source
+from steps.feature_rows import feature_rows
 from steps.store import RowReader
 
 __all__ = ["dataset", "standardise", "used_rows"]
@@ -20,9 +20,9 @@ _STANDARDISE_ROWS: Final = 4_096
 
 
 def dataset(data: RowReader, frontend: str) -> AdaptiveLossAwareDataset:
-    """The rows of a group of the features' store, as one front end sees them."""
+    """The rows of a group of the features' store, as a head on some front ends sees them; see `feature_rows`."""
     return AdaptiveLossAwareDataset(
-        [Source(features=data[frontend], pools=data["pool"].all(), names=data.attributes["pools"])]
+        [Source(features=feature_rows(data, frontend), pools=data["pool"].all(), names=data.attributes["pools"])]
     )
 
 
@@ -41,6 +41,7 @@ def standardise(network: nn.Module, data: RowReader, used: npt.NDArray[np.int64]
     """Set a head's ``mean`` and ``deviation`` from a sample of some rows."""
     rng = np.random.default_rng([seed, 2])
     rows = np.sort(used[rng.permutation(len(used))[:_STANDARDISE_ROWS]])
-    frames = data[frontend].rows(rows).astype(np.float64).reshape(-1, FRONT_ENDS[frontend].n_features)
+    features = feature_rows(data, frontend)
+    frames = features.rows(rows).astype(np.float64).reshape(-1, features.shape[2])
     network.mean = torch.from_numpy(frames.mean(axis=0).astype(np.float32))
     network.deviation = torch.from_numpy((frames.std(axis=0) + 1e-3).astype(np.float32))

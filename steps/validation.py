@@ -8,7 +8,7 @@ model, in `evaluate`: this only ranks weights, on less than an hour.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -19,14 +19,26 @@ import torch.nn.functional as F
 from scipy.special import expit
 from torch import Tensor, nn
 
-from models.frontends.table import FRONT_ENDS
+from models.detector import Detector
 from models.streaming import Head
 from nanowakeword.evaluation import FalseAccepts, Scores, StreamScores
 from nanowakeword.postfilter import REFRACTORY_S
 from nanowakeword.timing import HOP_S
+from steps.feature_rows import feature_rows, frame_form, input_name
 from steps.store import RowReader
 
-__all__ = ["Streamed", "Validation", "common_hops", "fuse", "rate", "score_rows", "stream", "validate"]
+__all__ = [
+    "Streamed",
+    "Validation",
+    "fuse",
+    "rate",
+    "score_detector",
+    "score_rows",
+    "stored_hops",
+    "stream",
+    "stream_detector",
+    "validate",
+]
 
 _BATCH: Final = 1_024
 _LANES: Final = 64
@@ -84,15 +96,29 @@ class Validation:
         }
 
 
-def common_hops(frontends: Sequence[str]) -> int:
+def stored_hops(data: RowReader, frontends: Iterable[str]) -> int:
     """Hops of a window that all of these front ends have stored."""
-    return min(FRONT_ENDS[name].context_frames // FRONT_ENDS[name].frames_per_hop for name in frontends)
+    forms = [frame_form(data, name) for name in frontends]
+    return min(form.context_frames // form.frames_per_hop for form in forms)
 
 
 def validate(head: Head, data: RowReader, *, frontend: str, fa_per_hour: float) -> Validation:
     """Stream all validation windows through a head and rate it."""
-    streamed = stream(head, data, frontend=frontend, hops=common_hops([frontend]))
+    streamed = stream(head, data, frontend=frontend, hops=stored_hops(data, [frontend]))
     return rate(streamed, data["label"].all(), fa_per_hour=fa_per_hour)
+
+
+def stream_detector(detector: Detector, data: RowReader, *, hops: int) -> list[Streamed]:
+    """What each head of a detector says of all windows, for `fuse`; arguments as of `stream`."""
+    named = zip(detector.config.inputs, detector.heads, strict=True)
+    return [stream(cast(Head, head), data, frontend=input_name(names), hops=hops) for names, head in named]
+
+
+def score_detector(detector: Detector, data: RowReader) -> npt.NDArray[np.float32]:
+    """The fused logit of each row, float32 ``[n]``."""
+    named = zip(detector.config.inputs, detector.heads, strict=True)
+    logits = [score_rows(cast(Head, head), data, frontend=input_name(names)) for names, head in named]
+    return _mean(logits, detector.weights.numpy()).astype(np.float32)
 
 
 @torch.no_grad()
@@ -133,12 +159,12 @@ def stream(head: Head, data: RowReader, *, frontend: str, hops: int) -> Streamed
     return Streamed(negatives=np.concatenate(heard[1:], axis=1), positives=np.concatenate(spoken), windows=windows)
 
 
-def fuse(many: Sequence[Streamed]) -> Streamed:
-    """Average of several heads that were streamed over as many hops."""
+def fuse(many: Sequence[Streamed], weights: Logits) -> Streamed:
+    """Weighted average of several heads that were streamed over as many hops; the weights' sum is 1."""
     return Streamed(
-        negatives=np.mean([one.negatives for one in many], axis=0),
-        positives=np.mean([one.positives for one in many], axis=0),
-        windows=np.mean([one.windows for one in many], axis=0),
+        negatives=_mean([one.negatives for one in many], weights),
+        positives=_mean([one.positives for one in many], weights),
+        windows=_mean([one.windows for one in many], weights),
     )
 
 
@@ -170,10 +196,10 @@ def rate(streamed: Streamed, labels: npt.NDArray[np.integer], *, fa_per_hour: fl
 def score_rows(head: Head, data: RowReader, *, frontend: str) -> npt.NDArray[np.float32]:
     """Logit of each row, averaged over the members, float32 ``[n]``; the head is put into evaluation mode."""
     cast(nn.Module, head).eval()
-    array = data[frontend]
+    array = feature_rows(data, frontend)
     logits = []
-    for start in range(0, len(array), _BATCH):
-        features = array.rows(np.arange(start, min(start + _BATCH, len(array))))
+    for start in range(0, array.shape[0], _BATCH):
+        features = array.rows(np.arange(start, min(start + _BATCH, array.shape[0])))
         window = features[:, features.shape[1] - head.window_frames :].astype(np.float32)
         scores = head.score_window(torch.from_numpy(window).to(_device(head)))
         logits.append(scores.mean(dim=1).float().cpu().numpy())
@@ -184,9 +210,14 @@ def _frames(
     head: Head, data: RowReader, frontend: str, rows: npt.NDArray[np.int64], *, hops: int, first: int
 ) -> Tensor:
     """The first of the last hops of some windows, float32 ``[b, first * r, f]``."""
-    per_hop = FRONT_ENDS[frontend].frames_per_hop
-    features = torch.from_numpy(data[frontend].rows(rows)[:, -hops * per_hop :][:, : first * per_hop])
+    per_hop = frame_form(data, frontend).frames_per_hop
+    features = torch.from_numpy(feature_rows(data, frontend).rows(rows)[:, -hops * per_hop :][:, : first * per_hop])
     return features.to(_device(head), torch.float32)
+
+
+def _mean(many: Sequence[Logits], weights: Logits) -> Logits:
+    mean: Logits = np.average(many, axis=0, weights=weights)
+    return mean
 
 
 def _device(head: Head) -> torch.device:

@@ -57,7 +57,7 @@ class SpeechEmbedding(FrontEndModule):
         network = read_onnx(folder / "embedding_model.onnx")
         self.weights = nn.ParameterList()
         self.biases = nn.ParameterList()
-        self._states: list[tuple[int, ...]] = [(Mel.state_size,)]
+        self._states: list[tuple[int, ...]] = [(self.mel.state_size,)]
         n_bands = 32
         for index, (weight, bias) in enumerate(network.convolutions):  # [c out, c in, time, band], [c out]
             if index == 0:

@@ -1,6 +1,7 @@
 """The front ends. To add one: a file beside this one, a row here, its name in the settings.
 
-A row carries what its class says, so the table can be read without downloading weights.
+A row carries what its class says, so the table can be read without downloading weights. Only `logmel` has settings: its
+row in the table is that of the defaults, `front_end_row` gives that of others.
 """
 
 from __future__ import annotations
@@ -8,90 +9,124 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import asdict, dataclass
+from typing import Any, Final
 
+from models.frames import FrameForm
 from models.frontends.base import FrontEndModule
 from models.frontends.logmel import LogMel
+from models.frontends.logmel_options import LogMelOptions
 from models.frontends.speech_embedding import SpeechEmbedding
 from models.frontends.wakehubert import WakeHubert
 from models.weights import WEIGHTS
 from nanowakeword.errors import ConfigError
+from nanowakeword.timing import HOP_S
 
-__all__ = ["FRONT_ENDS", "FrontEndRow", "build_front_end"]
+__all__ = ["FRONT_ENDS", "FrontEndRow", "build_front_end", "front_end_row"]
+
+
+_LOGMEL_CONTEXT_HOPS: Final = 20.5
 
 
 @dataclass(frozen=True, kw_only=True)
-class FrontEndRow:
-    """A front end.
+class FrontEndRow(FrameForm):
+    """A front end: the form of its frames, and where they come from.
 
     Attributes:
         name: key of the table, and what users write.
-        n_features: values in a frame.
-        frames_per_hop: frames every 80 ms.
-        context_frames: frames that a head looks at, and that are stored for training.
         revision: raised when the features change while the weights do not, for example with a floor.
         weights: row of the table of packaged weights, if it has any.
         licence: SPDX expression.
         source: where it comes from.
+        logmel: options of `logmel`, where they are not the defaults.
         build: makes one, in evaluation mode; downloads the weights the first time.
     """
 
     name: str
-    n_features: int
-    frames_per_hop: int
-    context_frames: int
     revision: int
     weights: str | None
     licence: str
     source: str
+    logmel: LogMelOptions | None
     build: Callable[[], FrontEndModule]
 
     @property
     def fingerprint(self) -> str:
         """Hash of what decides the features: stored features with another one must be extracted again."""
         files = WEIGHTS[self.weights].files if self.weights else ()
-        facts = [self.name, self.revision, self.n_features, self.frames_per_hop, [file.sha256 for file in files]]
+        facts: list[Any] = [
+            self.name,
+            self.revision,
+            self.n_features,
+            self.frames_per_hop,
+            [file.sha256 for file in files],
+        ]
+        if self.logmel is not None:
+            facts.append(asdict(self.logmel))
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
-def _row(
-    name: str, kind: type[FrontEndModule], *, context_frames: int, revision: int = 1, weights: str | None = None
-) -> FrontEndRow:
+def _pretrained(name: str, kind: Callable[[], FrontEndModule], form: FrameForm, *, revision: int = 1) -> FrontEndRow:
+    weights = WEIGHTS[name]
     return FrontEndRow(
+        **asdict(form),
         name=name,
-        n_features=kind.n_features,
-        frames_per_hop=kind.frames_per_hop,
-        context_frames=context_frames,
         revision=revision,
-        weights=weights,
-        licence=WEIGHTS[weights].licence if weights else "Apache-2.0",
-        source=WEIGHTS[weights].source if weights else "computed",
+        weights=name,
+        licence=weights.licence,
+        source=weights.source,
+        logmel=None,
         build=lambda: kind().eval(),
+    )
+
+
+def _logmel(options: LogMelOptions) -> FrontEndRow:
+    frames_per_hop = round(HOP_S * 1_000) // options.hop_ms
+    return FrontEndRow(
+        n_features=options.bands,
+        frames_per_hop=frames_per_hop,
+        context_frames=int(_LOGMEL_CONTEXT_HOPS * frames_per_hop),
+        name="logmel",
+        revision=1,
+        weights=None,
+        licence="Apache-2.0",
+        source="computed",
+        logmel=None if options == LogMelOptions() else options,
+        build=lambda: LogMel(options).eval(),
     )
 
 
 FRONT_ENDS: Final[dict[str, FrontEndRow]] = {
     row.name: row
     for row in (
-        _row("logmel", LogMel, context_frames=164),
-        _row("speech_embedding", SpeechEmbedding, context_frames=16, weights="speech_embedding"),
-        _row("wakehubert", WakeHubert, context_frames=84, weights="wakehubert"),
+        _logmel(LogMelOptions()),
+        _pretrained("speech_embedding", SpeechEmbedding, FrameForm(n_features=96, frames_per_hop=1, context_frames=16)),
+        _pretrained("wakehubert", WakeHubert, FrameForm(n_features=128, frames_per_hop=4, context_frames=84)),
     )
 }
 
 
-def build_front_end(name: str) -> FrontEndModule:
+def front_end_row(name: str, *, logmel: LogMelOptions) -> FrontEndRow:
+    """The row of a front end, `logmel`'s with the given options.
+
+    Raises:
+        ConfigError: no such front end.
+    """
+    if name not in FRONT_ENDS:
+        raise ConfigError("front end", got=repr(name), expected=f"one of {', '.join(FRONT_ENDS)}")
+    return _logmel(logmel) if name == "logmel" else FRONT_ENDS[name]
+
+
+def build_front_end(name: str, *, logmel: LogMelOptions | None = None) -> FrontEndModule:
     """A front end in evaluation mode, its weights frozen.
 
     Args:
         name: a key of `FRONT_ENDS`.
+        logmel: options of `logmel`; None for the defaults.
 
     Raises:
         ConfigError: no such front end.
         DependencyError: its weights cannot be had.
         ModelError: its weights are not what the table says.
     """
-    if name not in FRONT_ENDS:
-        raise ConfigError("front end", got=repr(name), expected=f"one of {', '.join(FRONT_ENDS)}")
-    return FRONT_ENDS[name].build()
+    return front_end_row(name, logmel=logmel or LogMelOptions()).build()

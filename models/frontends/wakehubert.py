@@ -61,7 +61,7 @@ class WakeHubert(FrontEndModule):
             for index, dilation in enumerate(_DILATIONS)
         )
         self.out = _Pointwise(*layers[-1])
-        self._states: list[tuple[int, ...]] = [(Mel.state_size,), (1, _STEM_STRIDE * _MELS)]
+        self._states: list[tuple[int, ...]] = [(self.mel.state_size,), (1, _STEM_STRIDE * _MELS)]
         self._states += [((_TAPS - 1) * dilation, _CHANNELS) for dilation in _DILATIONS]
         self.state_size = sum(math.prod(shape) for shape in self._states)
 

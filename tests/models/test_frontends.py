@@ -23,8 +23,9 @@ from torch import Tensor, nn
 
 import models.frontends
 from models.frontends.base import FrontEndModule
+from models.frontends.logmel_options import LogMelOptions, PcenOptions
 from models.frontends.mel import FRAME_SAMPLES
-from models.frontends.table import FRONT_ENDS, build_front_end
+from models.frontends.table import FRONT_ENDS, build_front_end, front_end_row
 from models.streaming import settle
 from models.weights import fetch
 from nanowakeword.errors import ConfigError, DependencyError
@@ -34,7 +35,16 @@ from steps.settings import FRONT_ENDS as FRONT_ENDS_IN_SETTINGS
 
 TOLERANCE = 1e-5  # relative to the largest feature; embeddings reach 60
 # Files of the folder that hold no front end.
-OTHERS = {"__init__", "base", "mel", "onnx_weights", "table"}
+OTHERS = {"__init__", "base", "logmel_options", "mel", "onnx_weights", "smoothing", "table"}
+PCEN = LogMelOptions(pcen=PcenOptions())
+NORMALISED = LogMelOptions(normalisation_s=1.0)
+OTHER_FRAMES = LogMelOptions(bands=64, low_hz=20.0, high_hz=8_000.0, hop_ms=20, window_ms=32, floor=30.0)
+CASES = {
+    **FRONT_ENDS,
+    "logmel, pcen": front_end_row("logmel", logmel=PCEN),
+    "logmel, normalised": front_end_row("logmel", logmel=NORMALISED),
+    "logmel, other frames": front_end_row("logmel", logmel=OTHER_FRAMES),
+}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -46,7 +56,7 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.fixture(scope="module", params=FRONT_ENDS)
+@pytest.fixture(scope="module", params=CASES)
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -58,7 +68,7 @@ def front(name: str) -> FrontEndModule:
 
 def build(name: str) -> FrontEndModule:
     try:
-        return build_front_end(name)
+        return CASES[name].build()
     except DependencyError as error:
         pytest.skip(str(error))
 
@@ -116,12 +126,13 @@ def test_unknown_names_are_answered_with_the_known_ones() -> None:
 
 
 def test_fingerprints_tell_front_ends_apart() -> None:
-    rows = [*FRONT_ENDS.values(), replace(FRONT_ENDS["logmel"], revision=99)]
+    rows = [*CASES.values(), replace(FRONT_ENDS["logmel"], revision=99)]
+    assert front_end_row("logmel", logmel=LogMelOptions()).fingerprint == FRONT_ENDS["logmel"].fingerprint
     assert len({row.fingerprint for row in rows}) == len(rows)
 
 
 def test_the_module_is_what_its_row_says(name: str, front: FrontEndModule) -> None:
-    row = FRONT_ENDS[name]
+    row = CASES[name]
     assert (front.n_features, front.frames_per_hop) == (row.n_features, row.frames_per_hop)
     for streams, hops in ((1, 1), (3, 2)):
         features, state = front(speechlike(streams=streams, hops=hops), zeros(front, streams))
@@ -174,12 +185,17 @@ def test_the_future_changes_nothing(front: FrontEndModule) -> None:
 
 def test_receptive_field(front: FrontEndModule) -> None:
     hops = math.ceil(front.receptive_field_samples / HOP_SAMPLES) + 3
-    audio = speechlike(streams=1, hops=hops).requires_grad_()
+    audio = 0.1 * torch.randn(1, hops * HOP_SAMPLES, generator=torch.Generator().manual_seed(0))
+    audio = (audio * 10_000).requires_grad_()
     features, _ = front(audio, zeros(front))
     (gradient,) = torch.autograd.grad(features[0, -1].square().sum(), audio)
-    reach = int(gradient[0].nonzero()[0])
-    # To within a frame: at its very edge the window is nearly 0.
-    assert 0 <= reach - (audio.shape[1] - front.receptive_field_samples) < FRAME_SAMPLES
+    edge = audio.shape[1] - front.receptive_field_samples
+    if getattr(front, "smoother", None) is None:
+        # To within a frame: at its very edge the window is nearly 0.
+        assert 0 <= int(gradient[0].nonzero()[0]) - edge < FRAME_SAMPLES
+    else:
+        # A running mean has no end, but what is left of it there is not worth a thousandth.
+        assert 0.0 < gradient[0, :edge].abs().sum() < 1e-2 * gradient.abs().sum()
     assert gradient.isfinite().all()
 
 
@@ -200,6 +216,9 @@ def test_silence_is_a_fixed_point(front: FrontEndModule) -> None:
 # The last frame of `speechlike(streams=1, hops=40, seed=5)`, its first three features.
 PINNED = {
     "logmel": (15.4093, 17.0743, 14.6849),
+    "logmel, pcen": (0.0827, 0.1090, 0.0190),
+    "logmel, normalised": (6.0291, 5.7294, 4.3809),
+    "logmel, other frames": (5.5235, 8.8652, 13.0029),
     "speech_embedding": (-8.8244, 14.5506, 10.9707),
     "wakehubert": (-0.8567, -0.6562, 0.4949),
 }
@@ -240,15 +259,74 @@ def test_exported_equals_torch(front: FrontEndModule, tmp_path: Path) -> None:
         assert_equal(state, last)
 
 
-def test_logmel_is_its_definition() -> None:
-    audio = speechlike(streams=1, hops=10)
-    padded = np.pad(audio[0].numpy().astype(np.float64), (240, 0))
-    frames = np.lib.stride_tricks.sliding_window_view(padded, 400)[::160] * np.hanning(401)[:400]
-    power = np.abs(np.fft.rfft(frames)) ** 2  # [t, 201]
-    bands = librosa.filters.mel(sr=16_000, n_fft=400, n_mels=40, fmin=60, fmax=7600, dtype=np.float64)  # [40, 201]
-    expected = np.log(power @ bands.T / (150 * bands.sum(axis=1)) + 1)
-    features, _ = build("logmel")(audio, torch.zeros(1, 320))
+def mel_power(audio: Tensor, options: LogMelOptions) -> npt.NDArray[np.float64]:
+    """Power ``[t, f]`` of each band, in units of the floor, of the first row of audio."""
+    span, step = 16 * options.window_ms, 16 * options.hop_ms
+    padded = np.pad(audio[0].numpy().astype(np.float64), (span - step, 0))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, span)[::step] * np.hanning(span + 1)[:span]
+    spectrum = np.abs(np.fft.rfft(frames)) ** 2  # [t, span / 2 + 1]
+    bands = librosa.filters.mel(
+        sr=16_000, n_fft=span, n_mels=options.bands, fmin=options.low_hz, fmax=options.high_hz, dtype=np.float64
+    )
+    power: npt.NDArray[np.float64] = spectrum @ bands.T / (0.375 * span * bands.sum(axis=1) * options.floor)
+    return power
+
+
+def running_mean(x: npt.NDArray[np.float64], power: npt.NDArray[np.float64], s: float) -> npt.NDArray[np.float64]:
+    """As the paper's smoother, frame by frame, but knowing how much it has heard; silence is not heard."""
+    total, weight, means = np.zeros(x.shape[1]), np.zeros(x.shape[1]), []
+    for frame, w in zip(x, power / (power + 1), strict=True):
+        total, weight = (1 - s) * total + s * w * frame, (1 - s) * weight + s * w
+        means.append(total / (weight + 1e-9))
+    return np.array(means)
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name.startswith("logmel")])
+def test_logmel_is_its_definition(name: str) -> None:
+    options, audio = CASES[name].logmel or LogMelOptions(), speechlike(streams=1, hops=20)
+    power = mel_power(audio, options)
+    expected = np.log(power + 1)
+    if options.pcen is not None:
+        mean = running_mean(power, power, 0.025)
+        expected = (power / (1 + mean) ** 0.98 + 2) ** 0.5 - 2**0.5
+    elif options.normalisation_s is not None:
+        expected -= running_mean(expected, power, 1 - math.exp(-0.01))
+    front = build(name)
+    features, _ = front(audio, zeros(front))
     assert_equal(features[0], expected.astype(np.float32))
+
+
+def test_bands_too_narrow_for_the_frame_get_a_finer_transform() -> None:
+    front = front_end_row("logmel", logmel=LogMelOptions(bands=128, low_hz=0.0, window_ms=15)).build()
+    noise = 100 * torch.randn(1, 50 * HOP_SAMPLES, generator=torch.Generator().manual_seed(0))
+    assert front(noise, zeros(front))[0].amin() > 0
+
+
+@pytest.mark.parametrize("name", ["logmel, pcen", "logmel, normalised"])
+def test_a_stream_that_begins_in_noise_knows_it_from_the_first_frame(name: str) -> None:
+    """The usual smoother starts from zero: with it the first second would be several times too loud."""
+    front = build(name)
+    noise = 300 * torch.randn(16, 100 * HOP_SAMPLES, generator=torch.Generator().manual_seed(0))
+    features = front(noise, zeros(front, 16))[0]
+    settled = features[:, -400:]
+    first = features[:, 5:45]
+    assert first.mean() == pytest.approx(float(settled.mean()), abs=0.2 * float(settled.std()))
+    assert first.std() == pytest.approx(float(settled.std()), rel=0.2)
+    # Nor does silence before make it forget that it knows nothing.
+    quiet = torch.zeros(16, 50 * HOP_SAMPLES)
+    after = front(torch.cat([quiet, noise], dim=1), zeros(front, 16))[0][:, 400:]
+    assert_equal(after, features)
+
+
+def test_gain_control_takes_away_how_far_the_speaker_is() -> None:
+    audio = 0.1 * speechlike(streams=1, hops=60)
+
+    def change(name: str) -> float:
+        front = build(name)
+        near, far = (front(gain * audio, zeros(front))[0] for gain in (10.0, 1.0))
+        return float((near - far).abs().mean() / near.std())
+
+    assert 2 * change("logmel, pcen") < change("logmel")
 
 
 def test_logmel_reads_the_power_of_white_noise() -> None:

@@ -96,4 +96,4 @@ def test_a_window_shorter_than_the_heads_context(tmp_path: Path) -> None:
 def test_each_front_end_is_used_once(tmp_path: Path) -> None:
     frontends: list[Any] = ["wakehubert", "logmel"]
     workspace(tmp_path, {"features": {"frontends": frontends, "gate_frontend": "logmel"}}, each=1)
-    assert used_front_ends(load_settings(tmp_path / "params.yaml").features) == ("wakehubert", "logmel")
+    assert list(used_front_ends(load_settings(tmp_path / "params.yaml").features)) == ["wakehubert", "logmel"]

@@ -11,13 +11,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.frontends.table import FRONT_ENDS
 from models.sizes import choose_network
 from models.streaming import Head
 from models.table import build_head
 from nanowakeword.errors import ConfigError, ModelError
-from steps.average import calibrate, choose_weights
+from steps.average import choose_weights
 from steps.candidates import Candidates, find_candidates, stable_checkpoints
 from steps.distill import SoftTargets
+from steps.fusion import calibrate
 from steps.losses import HardTargets
 from steps.progress import Progress
 from steps.settings import NegativesUp, load_settings
@@ -46,7 +48,9 @@ def one_thread() -> None:
 
 def make_head(architecture: str = "tcn") -> Head:
     torch.manual_seed(4)
-    return build_head(choose_network(architecture, layer_size=8), frontend=FRONT_END, members=2, dropout_prob=0.2)
+    return build_head(
+        choose_network(architecture, layer_size=8), form=FRONT_ENDS[FRONT_END], members=2, dropout_prob=0.2
+    )
 
 
 def make_job(store: Path, checkpoints: Path, *, steps: int = 40, **options: Any) -> TrainingJob:

@@ -14,7 +14,8 @@ from models.frontends.table import FRONT_ENDS
 from models.streaming import Head
 from nanowakeword.timing import HOP_S
 from steps.store import RowReader, RowWriter
-from steps.validation import Streamed, common_hops, fuse, rate, stream, validate
+from steps.validation import Streamed, fuse, rate, stored_hops, stream, validate
+from tests.steps.toy_features import write_features
 
 FRONT_END = "speech_embedding"
 HOPS = FRONT_ENDS[FRONT_END].context_frames // FRONT_ENDS[FRONT_END].frames_per_hop
@@ -108,12 +109,20 @@ def test_fewer_misses_come_first_and_then_less_loss() -> None:
     assert ranks == sorted(ranks)
 
 
-def test_heads_are_averaged_hop_by_hop() -> None:
-    both = fuse([streamed([[0.0, 4.0]], [1.0]), streamed([[2.0, 0.0]], [5.0])])
+def test_heads_are_averaged_hop_by_hop_by_their_weights() -> None:
+    many = [streamed([[0.0, 4.0]], [1.0]), streamed([[2.0, 0.0]], [5.0])]
+    both = fuse(many, np.array([0.5, 0.5]))
     np.testing.assert_array_equal(both.negatives, [[1.0, 2.0]])
     np.testing.assert_array_equal(both.positives, [[-9.0, 3.0, -9.0]])
-    assert common_hops([FRONT_END]) == HOPS
-    assert common_hops([FRONT_END, "wakehubert", "logmel"]) == 16
+    np.testing.assert_array_equal(fuse(many, np.array([0.75, 0.25])).negatives, [[0.5, 3.0]])
+
+
+def test_hops_that_all_front_ends_have_stored(tmp_path: Path) -> None:
+    write_features(tmp_path / "store", frontends=(FRONT_END, "wakehubert", "logmel"), rows=3)
+    data = RowReader(tmp_path / "store" / "train")
+    assert stored_hops(data, [FRONT_END]) == HOPS
+    assert stored_hops(data, ["wakehubert", "logmel"]) == 20
+    assert stored_hops(data, [FRONT_END, "wakehubert", "logmel"]) == 16
 
 
 def test_a_head_is_rated_by_its_stream(tmp_path: Path) -> None:
