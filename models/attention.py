@@ -64,7 +64,8 @@ class StreamingAttention(nn.Module):
         query = query.reshape(b, -1, heads, 1, query.shape[2] // heads)
         logits = (query + self.content_bias) @ keys.transpose(3, 4) + (query + self.distance_bias) @ distances
         weights = torch.softmax(logits / math.sqrt(query.shape[4]), dim=4)  # [b, t, h, 1, span]
-        return weights @ values
+        heard: Tensor = weights @ values
+        return heard
 
     def _look_at_all(self, query: Tensor, line: Tensor, distances: Tensor) -> Tensor:
         """As `_look_back`, -> ``[b, t, h, d / h]``."""
@@ -73,7 +74,8 @@ class StreamingAttention(nn.Module):
         by_distance = _shift((query + self.distance_bias) @ distances)  # [b, h, t, past + t]
         logits = (query + self.content_bias) @ keys.transpose(2, 3) + by_distance
         weights = torch.softmax(logits / math.sqrt(query.shape[3]), dim=3)
-        return (weights @ values).transpose(1, 2)
+        heard: Tensor = (weights @ values).transpose(1, 2)
+        return heard
 
 
 def _shift(x: Tensor) -> Tensor:

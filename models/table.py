@@ -108,5 +108,10 @@ def build_head(network: Network, *, form: FrameForm, members: int, dropout_prob:
 def _frames(form: FrameForm, row: Architecture) -> Frames:
     is_fine = form.frames_per_hop >= _FINE_FRAMES_PER_HOP and not row.is_frame_by_frame
     stride = _FINE_STRIDE if is_fine else 1
-    # Five eighths of the context may go into what a step sees; what is left is pooled over.
-    return Frames(n_features=form.n_features, stride=stride, reach=form.context_frames // stride * 5 // 8)
+    return Frames(
+        n_features=form.n_features,
+        stride=stride,
+        steps_per_hop=form.frames_per_hop // stride,
+        # Five eighths of the context may go into what a step sees; what is left is pooled over.
+        reach=form.context_frames // stride * 5 // 8,
+    )
