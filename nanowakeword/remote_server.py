@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from nanowakeword.errors import ConfigError, DependencyError, RemoteError
+from nanowakeword.loopback import is_loopback
 
 if TYPE_CHECKING:
     from nanowakeword.v1 import wakeword_pb2 as pb
@@ -106,7 +106,7 @@ class RemoteServer:
             raise ConfigError(f"{lacking} is missing", expected="ssl_certfile and ssl_keyfile together")
         if self.tls:
             self._check_files()
-        elif (self.api_key is not None or self.token is not None) and not _is_loopback(match.group(1)):
+        elif (self.api_key is not None or self.token is not None) and not is_loopback(match.group(1)):
             raise ConfigError(
                 f"an API key or a token for {self.address} would cross the network in the clear",
                 expected="TLS, or a server on this machine",
@@ -271,13 +271,3 @@ def _channel_options() -> list[tuple[str, int]]:
 
 def _read(path: str | Path | None) -> bytes | None:
     return None if path is None else Path(path).read_bytes()
-
-
-def _is_loopback(host: str) -> bool:
-    """True for what only this machine answers; a name other than localhost may resolve to anything."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]").partition("%")[0]).is_loopback
-    except ValueError:
-        return False

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from nanowakeword.errors import ConfigError
+from nanowakeword.loopback import is_loopback
 from serving.addresses import split_address, split_uri
 from serving.allowlist import read_networks
 from serving.counts import MAX_WORKERS
@@ -99,7 +99,7 @@ def _choices(config: ServerConfig) -> Iterator[ConfigError]:
 
 def _exposure(config: ServerConfig) -> Iterator[ConfigError]:
     """What other machines could reach without being asked who they are."""
-    if not _is_loopback(config.host):
+    if not is_loopback(config.host):
         lacking = [] if config.ssl_certfile else ["TLS (ssl_certfile, ssl_keyfile)"]
         lacking += [] if config.asks_for_credentials else ["credentials (api_key_file, or ssl_ca_certs)"]
         if lacking and not (config.insecure and config.host):
@@ -123,7 +123,7 @@ def _open_door(config: ServerConfig, name: str, split: Callable[..., tuple[str, 
     except ConfigError as error:
         yield error
         return
-    if not _is_loopback(host) and not config.insecure:
+    if not is_loopback(host) and not config.insecure:
         yield ConfigError(
             f"refusing to serve {name} where other machines can connect",
             got=f"host {host!r}",
@@ -182,13 +182,3 @@ def _read_token_key(config: ServerConfig) -> None:
 def _read_tls(config: ServerConfig) -> None:
     if config.ssl_certfile is not None and config.ssl_keyfile is not None:
         TlsFiles(certificate=config.ssl_certfile, key=config.ssl_keyfile, authorities=config.ssl_ca_certs).read()
-
-
-def _is_loopback(host: str) -> bool:
-    """True for addresses that only this machine reaches; a name other than localhost may resolve to anything."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
