@@ -46,6 +46,10 @@ class LoadStream:
         """Nothing more will be sent."""
         self._put(b"", _END_STREAM)
 
+    def close(self) -> None:
+        """Drop the connection, with all its calls."""
+        self._connection.close()
+
     def flush(self) -> None:
         """Send what waits, as far as the windows are open."""
         connection = self._connection

@@ -1,6 +1,6 @@
 """The other wake word systems: an environment of their own, made once, and the graphs that they need, from PyPI alone.
 
-The environment lies in the cache of downloaded weights and is made anew when benchmarks/peers.txt changes. Ours is not
+An environment lies in the cache of downloaded weights and is made anew when the file that pins it changes. Ours is not
 touched.
 """
 
@@ -17,7 +17,7 @@ from typing import Final
 
 from models.weights import File, Package, Part, Weights, cache_folder, obtain
 
-__all__ = ["PEERS", "peer_command", "prepare_peers"]
+__all__ = ["PEERS", "graphs_of_openwakeword", "make_environment", "peer_command", "prepare_peers"]
 
 PEERS: Final = {
     "micro": "pymicro-wakeword 2.5.0",
@@ -47,15 +47,30 @@ _GRAPHS: Final = Weights(
 def prepare_peers() -> tuple[Path, Path]:
     """Make the environment and fetch the graphs, unless both are there.
 
-    What cannot be installed is named on standard error; the peers that need it will say so when they are run.
-
     Returns:
         The environment's Python, and the folder of the graphs.
 
     Raises:
         DependencyError: the graphs cannot be had.
     """
-    pins = _PINS.read_text("utf-8")
+    return make_environment(_PINS), graphs_of_openwakeword()
+
+
+def graphs_of_openwakeword() -> Path:
+    """The folder of openWakeWord's three graphs, fetched unless they are there.
+
+    Raises:
+        DependencyError: they cannot be had.
+    """
+    return obtain(_GRAPHS)
+
+
+def make_environment(pinned: Path) -> Path:
+    """Install what a file pins into an environment of its own, unless that is there, and return its Python.
+
+    What cannot be installed is named on standard error; the peers that need it will say so when they are run.
+    """
+    pins = pinned.read_text("utf-8")
     key = hashlib.sha256(f"{pins}{sys.version}".encode()).hexdigest()[:12]
     folder = cache_folder() / f"peers-{key}"
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
@@ -70,7 +85,7 @@ def prepare_peers() -> tuple[Path, Path]:
                 reason = (done.stderr.strip().splitlines() or ["no reason told"])[-1]
                 print(f"not installed: {pin}: {reason}", file=sys.stderr)
         (folder / "ready").touch()
-    return python, obtain(_GRAPHS)
+    return python
 
 
 def peer_command(peer: str, python: Path, graphs: Path, *, seconds: float) -> list[str]:

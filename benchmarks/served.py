@@ -18,7 +18,7 @@ import grpc
 from nanowakeword.v1 import wakeword_pb2 as pb
 from nanowakeword.v1.wakeword_pb2_grpc import WakeWordServiceServicer, add_WakeWordServiceServicer_to_server
 
-__all__ = ["HOST", "METHOD", "Served", "serve_floor", "serve_models"]
+__all__ = ["HOST", "METHOD", "Served", "run_pinned", "serve_floor", "serve_models"]
 
 HOST: Final = "127.0.0.1"
 METHOD: Final = "/nanowakeword.v1.WakeWordService/Detect"
@@ -52,7 +52,7 @@ class Served:
 
 def serve_models(models: Sequence[Path], *, max_batch: int) -> contextlib.AbstractContextManager[Served]:
     """Run the server, which takes as many streams as come."""
-    named = [part for model in models for part in ("--model", str(model))]
+    named = [part for model in models for part in ("--model", str(model.absolute()))]
     return _serve("serving", *named, "--port", "0", "--max-streams", "100000", "--max-batch", str(max_batch))
 
 
@@ -63,24 +63,37 @@ def serve_floor() -> contextlib.AbstractContextManager[Served]:
 
 @contextlib.contextmanager
 def _serve(module: str, *arguments: str, quiet: bool = False) -> Iterator[Served]:
-    first, *others = sorted(os.sched_getaffinity(0))
-    # A child inherits the cores; afterwards this process has the others.
-    os.sched_setaffinity(0, {first})
-    process = subprocess.Popen(
-        [sys.executable, "-m", module, *arguments],
-        cwd=CHECKOUT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL if quiet else None,
-        text=True,
-    )
-    os.sched_setaffinity(0, set(others) or {first})
-    try:
+    with run_pinned([sys.executable, "-m", module, *arguments], folder=CHECKOUT, quiet=quiet) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         found = re.search(r"listening on \S*?:(\d+)", line)
         if found is None:
             raise SystemExit(f"the server did not start: {line}")
         yield Served(process, int(found[1]))
+
+
+@contextlib.contextmanager
+def run_pinned(command: Sequence[str], *, folder: Path, quiet: bool) -> Iterator[subprocess.Popen[str]]:
+    """Run a program on the first core, which this one leaves to it meanwhile.
+
+    Args:
+        command: program and arguments.
+        folder: to run it in.
+        quiet: whether what it writes to standard error is dropped.
+    """
+    first, *others = sorted(os.sched_getaffinity(0))
+    # A child inherits the cores; afterwards this process has the others.
+    os.sched_setaffinity(0, {first})
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL if quiet else None,
+        text=True,
+    )
+    os.sched_setaffinity(0, set(others) or {first})
+    try:
+        yield process
     finally:
         process.send_signal(signal.SIGTERM)
         try:
