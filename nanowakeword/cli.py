@@ -66,6 +66,7 @@ class CheckoutCommand(NamedTuple):
 CHECKOUT_COMMANDS: Final = {
     "clips": CheckoutCommand("clips", "list, play or export the windows that a model is trained on"),
     "corpus": CheckoutCommand("manifest", "write a manifest of a public corpus that you downloaded"),
+    "gate": CheckoutCommand("gate", "distil a gate from an exported detector alone"),
     "journal": CheckoutCommand("journal", "show and compare training runs, and which setting went with which gain"),
     "say": CheckoutCommand("say", "hear how each engine says a phrase, before a long run"),
 }

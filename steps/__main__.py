@@ -31,6 +31,7 @@ class Command(NamedTuple):
 COMMANDS: Final = {
     "check": Command("steps.commands.check", "validate the settings, and nothing else"),
     "clips": Command("steps.commands.clips", "list, play or export the windows that a model is trained on"),
+    "gate": Command("steps.commands.gate", "distil a gate from an exported detector alone"),
     "journal": Command("steps.commands.journal", "show and compare the runs of a workspace"),
     "manifest": Command("steps.commands.manifest", "write a manifest of a public corpus that you downloaded"),
     "pipeline": Command("steps.commands.pipeline", "bring dvc.yaml up to date with the code and the settings"),
