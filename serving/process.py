@@ -40,7 +40,8 @@ def run_process(config: ServerConfig, *, ledger_path: Path, worker: int, ready: 
     # Each microphone is a file; the usual 1,024 are a default for programs that use select().
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    asyncio.run(_serve(config, ledger_path, worker, ready))
+    with asyncio.Runner(loop_factory=_new_loop) as runner:
+        runner.run(_serve(config, ledger_path, worker, ready))
 
 
 def run_worker(config: ServerConfig, ledger_path: Path, worker: int, ready: Callable[[], object]) -> None:
@@ -51,6 +52,15 @@ def run_worker(config: ServerConfig, ledger_path: Path, worker: int, ready: Call
     except NanoWakewordError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    """An event loop of uvloop, which takes less time for each message than the standard one; that, where it is not."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
 
 
 class Part(Protocol):

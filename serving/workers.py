@@ -133,7 +133,8 @@ class _Crew:
             started_s = time.monotonic()
             code = self._run_once(index)
             if self._stopping.is_set() or len(self._ready) < self._count:
-                if code:
+                # One that was told so before it had begun to listen for it ends by the signal itself.
+                if code and not (self._stopping.is_set() and code == -signal.SIGTERM):
                     self._status = 1
                 if not self._stopping.is_set():  # else they have been told, and a second signal means: hurry
                     self.stop()

@@ -85,6 +85,15 @@ def test_everything_counted_is_on_the_page(metrics: Metrics, page: MetricsPage) 
     assert any(name.startswith("nanowakeword_build_info") and nanowakeword.__version__ in name for name in now)
 
 
+def test_one_message_in_sixteen_is_timed(metrics: Metrics, page: MetricsPage) -> None:
+    for number in range(17):
+        metrics.latency("read", float(number))
+        metrics.latency("write", 0.5)
+    now = samples(page)
+    assert now["nanowakeword_latency_seconds_count read"] == now["nanowakeword_latency_seconds_count write"] == 2
+    assert now["nanowakeword_latency_seconds_sum read"] == 16.0, "the first and the seventeenth"
+
+
 def test_two_servers_of_a_process_count_apart(metrics: Metrics, page: MetricsPage) -> None:
     Metrics().chunk()
     assert samples(page)["nanowakeword_chunks_total"] == 0

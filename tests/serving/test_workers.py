@@ -108,6 +108,7 @@ def test_the_server_runs_in_several_processes(launch: Callable[..., Program], mo
     assert len(workers) == 2
     os.kill(workers[0], signal.SIGKILL)
     wait_for(detects, timeout_s=LIMIT_S)
+    wait_for(lambda: len(set(program.workers) - {workers[0]}) == 2, timeout_s=LIMIT_S)
     program.process.send_signal(signal.SIGTERM)
     status, _, errors = program.end()
     assert status == 0, errors
