@@ -2,7 +2,8 @@
 
 It runs as its users run it: `nanowakeword --model M.onnx --pipeline full`, audio over a WebSocket. Its package fetches
 two graphs from a web site, the mel spectrogram and Google's embedding; the same files lie in the wheel of openwakeword,
-as does the head that it serves here, for the word alexa, on the same 16 embeddings.
+as does the head that it serves here, for the word alexa, on the same 16 embeddings. Its ONNX sessions
+have two threads each, as shipped; on the one core they wait for each other.
 """
 
 from __future__ import annotations
