@@ -1,4 +1,4 @@
-"""Average and maximum over the last hops, the part of a head that forgets where in its window the word was.
+"""Pooling over the last hops, the part of a head that forgets where in its window the word was.
 
 A head that flattens its window instead memorises the alignment of the synthetic clips: on real recordings of "computer"
 and "alexa" it missed several times as many.
@@ -10,12 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["pool_stream", "pool_window", "pooled_state_size"]
-
-
-def pooled_state_size(channels: int, window_hops: int) -> int:
-    """Floats that `pool_stream` carries per stream."""
-    return 2 * channels * (window_hops - 1)
+__all__ = ["max_stream", "pool_stream", "pool_window"]
 
 
 def pool_window(x: Tensor) -> Tensor:
@@ -45,6 +40,23 @@ def pool_stream(x: Tensor, past: Tensor, *, frames_per_hop: int) -> tuple[Tensor
     averages = F.avg_pool1d(line[:, :c], keep + 1, stride=1)
     maxima = _max_pool(line[:, c:], keep + 1, stride=1)
     return torch.cat([averages, maxima], dim=1), line[:, :, -keep:] if keep else past
+
+
+def max_stream(x: Tensor, past: Tensor, *, frames_per_hop: int) -> tuple[Tensor, Tensor]:
+    """Maxima over the windows that end at each hop.
+
+    Args:
+        x: new frames, ``[b, c, k*r]``.
+        past: maxima of the hops before, ``[b, c, m-1]``.
+        frames_per_hop: ``r``.
+
+    Returns:
+        Maxima ``[b, c, k]`` and the next ``past``.
+    """
+    keep = past.shape[2]
+    hops = _max_pool(x, frames_per_hop, stride=frames_per_hop) if frames_per_hop > 1 else x
+    line = torch.cat([past, hops], dim=2)
+    return _max_pool(line, keep + 1, stride=1), line[:, :, -keep:] if keep else past
 
 
 def _max_pool(x: Tensor, size: int, *, stride: int) -> Tensor:

@@ -6,6 +6,7 @@
 | `n_blocks` | how often the architecture's unit is repeated: a layer, a block, of BC-ResNet a stage |
 | `embedding_dim` | width of a layer between the pooling over time and the logit; none by default |
 | `activation_function` | of the layers whose paper leaves it open; refused where the paper fixes it |
+| `pooling` | over the window: average and maximum of its channels, or the maximum of its frames' scores |
 | `dropout_prob` | of what was pooled over time, and half of it between or within blocks |
 """
 
@@ -21,6 +22,7 @@ __all__ = [
     "MAX_BLOCKS",
     "SIZES",
     "Network",
+    "Pooling",
     "SizeName",
     "Sizes",
     "activations",
@@ -29,6 +31,7 @@ __all__ = [
 ]
 
 SizeName = Literal["tiny", "small", "medium"]
+Pooling = Literal["average_max", "max"]
 ACTIVATIONS: Final = ("relu", "gelu", "silu")
 # With more, some front ends' context would leave no window to pool over.
 MAX_BLOCKS: Final = 6
@@ -44,6 +47,8 @@ class Network:
         n_blocks: from 1 to `MAX_BLOCKS`.
         embedding_dim: None for no embedding.
         activation_function: one of `ACTIVATIONS`, or None where the architecture has its own.
+        pooling: ``average_max``: average and maximum of each channel over the window, then a score; ``max``: a score of
+            each frame, then the maximum.
     """
 
     architecture: str
@@ -51,6 +56,7 @@ class Network:
     n_blocks: int
     embedding_dim: int | None = None
     activation_function: str | None = None
+    pooling: Pooling = "average_max"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +108,7 @@ def choose_network(
     n_blocks: int | None = None,
     embedding_dim: int | None = None,
     activation_function: str | None = None,
+    pooling: Pooling = "average_max",
 ) -> Network:
     """A network of a size, with knobs that differ from it.
 
@@ -112,6 +119,7 @@ def choose_network(
         n_blocks: None for the size's.
         embedding_dim: None for no embedding.
         activation_function: None for the architecture's.
+        pooling: see `Network`.
 
     Raises:
         ConfigError: unknown architecture, or a knob that it has not.
@@ -132,4 +140,5 @@ def choose_network(
         n_blocks=blocks,
         embedding_dim=embedding_dim,
         activation_function=activation_function or row.activation,
+        pooling=pooling,
     )

@@ -99,6 +99,7 @@ def build_head(network: Network, *, form: FrameForm, members: int, dropout_prob:
         frames_per_hop=form.frames_per_hop,
         context_frames=form.context_frames,
         embedding_dim=network.embedding_dim,
+        pooling=network.pooling,
         activation=activation or F.relu,
         dropout_prob=dropout_prob,
     )

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from models.sizes import MAX_BLOCKS, SIZES, Network, SizeName, activations, choose_network, plain_name
+from models.sizes import MAX_BLOCKS, SIZES, Network, Pooling, SizeName, activations, choose_network, plain_name
 from steps.settings.section import Section
 
 __all__ = ["NetworkSection", "check_activation", "known_architecture"]
@@ -21,6 +21,7 @@ class NetworkSection(Section):
     n_blocks: Annotated[int, Field(ge=1, le=MAX_BLOCKS)] | None
     embedding_dim: Annotated[int, Field(ge=1, le=1_024)] | None
     activation_function: str | None
+    pooling: Pooling
 
     @property
     def network(self) -> Network:
@@ -36,6 +37,7 @@ class NetworkSection(Section):
             n_blocks=self.n_blocks,
             embedding_dim=self.embedding_dim,
             activation_function=self.activation_function,
+            pooling=self.pooling,
         )
 
     @field_validator("architecture")

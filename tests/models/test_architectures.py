@@ -17,7 +17,7 @@ from torch import Tensor, nn
 import models
 from models.catalogue import catalogue_text, count_parameters, macs_per_second, paper
 from models.frontends.table import FRONT_ENDS
-from models.sizes import ACTIVATIONS, MAX_BLOCKS, SIZES, SizeName, activations, choose_network
+from models.sizes import ACTIVATIONS, MAX_BLOCKS, SIZES, Pooling, SizeName, activations, choose_network
 from models.streaming import Head
 from models.table import ARCHITECTURES, build_head
 from nanowakeword.errors import ConfigError
@@ -35,10 +35,19 @@ HOPS = 24
 
 
 @cache
-def toy(architecture: str, frontend: str, members: int = MEMBERS, n_blocks: int = 2) -> Head:
+def toy(
+    architecture: str,
+    frontend: str,
+    members: int = MEMBERS,
+    n_blocks: int = 2,
+    pooling: Pooling = "average_max",
+    embedding_dim: int | None = None,
+) -> Head:
     """A small head in evaluation mode, with statistics that are not those of the first step; not to be changed."""
     torch.manual_seed(3)
-    network = choose_network(architecture, layer_size=8, n_blocks=n_blocks)
+    network = choose_network(
+        architecture, layer_size=8, n_blocks=n_blocks, pooling=pooling, embedding_dim=embedding_dim
+    )
     head = build_head(network, form=FRONT_ENDS[frontend], members=members, dropout_prob=0.3)
     for module in cast(nn.Module, head).modules():
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):

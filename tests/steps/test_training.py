@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.frontends.table import FRONT_ENDS
-from models.sizes import choose_network
+from models.sizes import Pooling, choose_network
 from models.streaming import Head
 from models.table import build_head
 from nanowakeword.errors import ConfigError, ModelError
@@ -46,10 +46,13 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def make_head(architecture: str = "tcn") -> Head:
+def make_head(architecture: str = "tcn", *, pooling: Pooling = "average_max") -> Head:
     torch.manual_seed(4)
     return build_head(
-        choose_network(architecture, layer_size=8), form=FRONT_ENDS[FRONT_END], members=2, dropout_prob=0.2
+        choose_network(architecture, layer_size=8, pooling=pooling),
+        form=FRONT_ENDS[FRONT_END],
+        members=2,
+        dropout_prob=0.2,
     )
 
 
@@ -90,6 +93,13 @@ def test_it_learns_what_there_is_to_learn(store: Path, tmp_path: Path) -> None:
     assert [entry["step"] for entry in trained.history] == [10, 20, 30, 40]
     assert len(trained.losses) == 40
     assert trained.history[-1]["miss_rate"] <= 0.2
+
+
+def test_it_learns_by_the_best_frame(store: Path, tmp_path: Path) -> None:
+    head = make_head(pooling="max")
+    trained = train_head(head, make_job(store, tmp_path), progress=Progress("train"))
+    assert trained.history[-1]["validation_loss"] < 0.4
+    assert trained.history[-1]["positive_logit"] > 0 > trained.history[-1]["negative_logit"]
 
 
 def test_a_killed_run_goes_on_to_the_same_bits(store: Path, tmp_path: Path) -> None:
