@@ -25,7 +25,7 @@ import torch
 
 from models.frontends.table import FRONT_ENDS
 from nanowakeword.timing import SAMPLE_RATE_HZ
-from steps.augment import plan_windows
+from steps.augment import plan_windows, settle_copies
 from steps.augmentations import noise
 from steps.augmentations.table import AUGMENTATIONS, Augmentation
 from steps.clippack import Clip, Kind, write_clips
@@ -80,7 +80,8 @@ def bank() -> tuple[Rooms, float]:
 
 def print_effects(sources: Sources, rooms: Rooms, settings: Augment, *, n_windows: int, room_ms: float) -> None:
     """Render a sample of the windows that the stage would, and extract their features."""
-    plans, _ = plan_windows(sources, settings, is_validation=False)
+    copies, _ = settle_copies(settings, sources)
+    plans, _ = plan_windows(sources, settings, copies=copies, is_validation=False)
     chosen = [plans[i] for i in np.linspace(0, len(plans) - 1, n_windows).astype(int)]
     shares, bank_ms = settings.shares.model_dump(), room_ms * settings.rooms / len(plans)
     for title, pitch in {

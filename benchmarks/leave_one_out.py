@@ -47,7 +47,7 @@ from nanowakeword.evaluation.false_accepts import FalseAccepts
 from nanowakeword.evaluation.limits import CONFIDENCE, binomial_limits, share
 from nanowakeword.evaluation.measure import threshold_for_budget
 from nanowakeword.evaluation.scoring import clip_peaks
-from steps.augment import plan_windows
+from steps.augment import plan_windows, settle_copies
 from steps.augmentations.table import AUGMENTATIONS
 from steps.clippack import ClipPack
 from steps.features import FeatureExtractor, store_attributes, used_front_ends
@@ -171,10 +171,14 @@ class Experiment:
         shutil.rmtree(working, ignore_errors=True)
         working.mkdir()
         with RowWriter(working / "features.zarr") as store:
-            for split, maker in kit.makers().items():
+            makers = kit.makers()
+            copies, _ = settle_copies(settings.augment, makers["train"].sources)
+            for split, maker in makers.items():
                 rows, anew = list(range(len(recipes[split]))), {}
                 if not name.startswith(ENGINE):
-                    plans, _ = plan_windows(maker.sources, settings.augment, is_validation=split == "validation")
+                    plans, _ = plan_windows(
+                        maker.sources, settings.augment, copies=copies, is_validation=split == "validation"
+                    )
                     if len(plans) != len(rows):
                         raise ConfigError(
                             name, got="another number of windows", hint="Make a workspace of its own for it"

@@ -2,13 +2,15 @@
 
     windows.zarr    groups train and validation; rows: audio int16 [n, samples], label, pool, word_start, word_end, clip
     recipes.jsonl   one `Recipe` per window, in the same order: all that decides its samples
-    summary.json    windows by split and form, how many each augmentation was applied to, and what was left out
+    summary.json    windows by split and form, how many each augmentation was applied to, what was left out, and what
+                    was measured: clips of the phrase, their voices, hours and lengths, signal-to-noise of its windows
+    automatic.json  the settings that were derived from that
 
 For each clip of the phrase there are ``copies`` windows, each ending 0 to 250 ms after the word does; one window in ten
-more ends within the word; each partial phrase has ``copies`` windows and each neighbour of the phrase
-``neighbour_copies``. Validation is made the same way from its own voices and rooms, with an eighth of the negatives,
-and without neighbours: it ranks weights by what every choice of settings has to tell apart. Clips longer than a window
-are left out: the phrase is never cut.
+more ends within the word; each partial phrase has ``copies`` windows too, or fewer where ``copies`` is derived from few
+clips, and each neighbour of the phrase ``neighbour_copies``. Validation is made the same way from its own voices and
+rooms, with an eighth of the negatives, and without neighbours: it ranks weights by what every choice of settings has to
+tell apart. Clips longer than a window are left out: the phrase is never cut.
 """
 
 from __future__ import annotations
@@ -16,13 +18,16 @@ from __future__ import annotations
 import json
 from collections import Counter
 from contextlib import closing
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from nanowakeword.errors import ConfigError
 from nanowakeword.timing import SAMPLE_RATE_HZ
 from steps.augmentations.table import AUGMENTATIONS
+from steps.automatic import choose_copies, choose_partial_copies
+from steps.derived import Derived, save_derived
+from steps.measured import describe_clips, describe_ratios, tell_measured, word_to_rest_db
 from steps.recipes import Plan
 from steps.rendering import Kit, WindowMaker
 from steps.settings import Augment
@@ -32,7 +37,7 @@ from steps.store import RowWriter
 from steps.windows import POOLS, SPLITS, Form, Recipe, Split, Window
 from steps.workers import map_in_order
 
-__all__ = ["plan_windows", "run"]
+__all__ = ["Copies", "plan_windows", "run", "settle_copies"]
 
 _CUTS_PER_PHRASE: Final = 0.1
 _VALIDATION_SHARE: Final = 0.125
@@ -56,8 +61,13 @@ def run(context: Context) -> None:
     )
     blocks: list[_Block] = []
     left_out = 0
-    for split, sources in kit.sources().items():
-        plans, skipped = plan_windows(sources, settings, is_validation=split == "validation")
+    sources_of = kit.sources()
+    copies, derived = settle_copies(settings, sources_of["train"])
+    for item in derived:
+        context.progress.say(f"automatic: {item.name} {item.value}: {item.reason}")
+    save_derived(context.out, derived)
+    for split, sources in sources_of.items():
+        plans, skipped = plan_windows(sources, settings, copies=copies, is_validation=split == "validation")
         blocks += [(split, plans[i : i + _BLOCK]) for i in range(0, len(plans), _BLOCK)]
         left_out += skipped
     if left_out:
@@ -68,6 +78,7 @@ def run(context: Context) -> None:
     total, done = sum(len(plans) for _, plans in blocks), 0
     forms: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
     effects: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
+    ratios_db: dict[str, list[float]] = {split: [] for split in SPLITS}
     with (
         RowWriter(context.out / "windows.zarr") as store,
         (context.out / "recipes.jsonl").open("w", encoding="utf-8") as recipes,
@@ -81,20 +92,56 @@ def run(context: Context) -> None:
                 recipes.write(json.dumps(window.recipe.to_json(), ensure_ascii=False) + "\n")
                 forms[split][window.recipe.form] += 1
                 effects[split].update(window.recipe.names())
+                if window.recipe.form == "phrase":
+                    start, end = window.recipe.word
+                    ratios_db[split] += word_to_rest_db(window.audio, start=start, end=end)
             done += len(windows)
             context.progress.update(done, total, unit="windows")
     kit.rooms.unlink()
     augmented = {split: {name: counts[name] for name in AUGMENTATIONS} for split, counts in effects.items()}
-    summary = {"windows": forms, "augmented": augmented, "left_out": left_out}
+    measured = {
+        split: {
+            **describe_clips(sources.pack, sources.phrases),
+            "recordings": len(sources.spoken),
+            "snr_db": describe_ratios(ratios_db[split]),
+        }
+        for split, sources in sources_of.items()
+    }
+    for split, found in measured.items():
+        context.progress.say(f"{split}: {tell_measured(found)}")
+    summary = {"windows": forms, "augmented": augmented, "left_out": left_out, "measured": measured}
     (context.out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 
 
-def plan_windows(sources: Sources, settings: Augment, *, is_validation: bool) -> tuple[list[Plan], int]:
+class Copies(NamedTuple):
+    """Windows from each clip of the phrase, and from each of a part of it."""
+
+    phrase: int
+    partial: int
+
+
+def settle_copies(settings: Augment, sources: Sources) -> tuple[Copies, list[Derived]]:
+    """How many windows each clip gives, and what of the settings was derived for that.
+
+    Args:
+        settings: of the stage.
+        sources: of the split train.
+    """
+    if settings.copies != "auto":
+        return Copies(settings.copies, settings.copies), []
+    n_samples = _window_samples(settings)
+    found = choose_copies(max(1, len(sources.fitting(sources.phrases, n_samples))))
+    phrase = int(found.value)
+    return Copies(phrase, choose_partial_copies(len(sources.fitting(sources.partials, n_samples)), phrase)), [found]
+
+
+def plan_windows(sources: Sources, settings: Augment, *, copies: Copies, is_validation: bool) -> tuple[list[Plan], int]:
     """What windows a split gets.
 
     Args:
         sources: of the split.
         settings: of the stage.
+        copies: see `settle_copies`.
         is_validation: whether to make an eighth of the negatives.
 
     Returns:
@@ -116,7 +163,7 @@ def plan_windows(sources: Sources, settings: Augment, *, is_validation: bool) ->
     def add(form: Form, **facts: Any) -> None:
         plans.append(Plan(index=len(plans), form=form, **facts))
 
-    spoken = phrases * settings.copies
+    spoken = phrases * copies.phrase
     for clip in spoken:
         add("phrase", clip=clip)
     lengths = {r: last - first for r in sources.spoken for first, last in [recorded_word(r.path)]}
@@ -127,7 +174,7 @@ def plan_windows(sources: Sources, settings: Augment, *, is_validation: bool) ->
             add("phrase", recording=recording)
     for clip in spoken[:: round(1.0 / _CUTS_PER_PHRASE)]:
         add("cut", clip=clip)
-    for clip in partials * settings.copies:
+    for clip in partials * copies.partial:
         add("partial", clip=clip)
     if not is_validation:
         for clip in neighbours * settings.neighbour_copies:

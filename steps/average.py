@@ -17,6 +17,7 @@ from torch import nn
 
 from models.detector import Detector
 from models.streaming import Head
+from steps.automatic_training import count_rows, settle_training
 from steps.candidates import find_candidates
 from steps.feature_rows import input_name
 from steps.fusion import calibrate, learn_weights
@@ -39,7 +40,8 @@ def run(context: Context) -> None:
     store = context.input("features") / "features.zarr"
     train, validation = RowReader(store / "train"), RowReader(store / "validation")
     detector = Detector(verifier_config(settings))
-    used = used_rows(train, settings.train.batch_composition)
+    settled, _ = settle_training(settings.train, count_rows(train))
+    used = used_rows(train, settled.batch_composition)
     histories = json.loads((context.input("train") / "history.json").read_text(encoding="utf-8"))
     choices: dict[str, Any] = {}
     budget, names = settings.train.validation_fa_per_hour, [input_name(names) for names in detector.config.inputs]

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from models.detector import Detector, DetectorConfig
 from models.streaming import Head
+from steps.automatic_training import count_rows, settle_training
 from steps.average import choose_weights
 from steps.fusion import calibrate
 from steps.losses import HardTargets
@@ -132,11 +133,12 @@ def train_gate(
     gate = Detector(config)
     head = cast(Head, gate.heads[0])
     distill = settings.distill
+    settled, _ = settle_training(settings.train, count_rows(train))
     job = TrainingJob(
         frontend=frontend,
         train=train,
         validation=validation,
-        settings=settings.train,
+        settings=settled,
         steps=distill.steps,
         learning_rate_max=distill.learning_rate_max,
         seed=settings.seed,
@@ -150,7 +152,7 @@ def train_gate(
         weights,
         history=trained.history,
         train=train,
-        used=used_rows(train, settings.train.batch_composition),
+        used=used_rows(train, settled.batch_composition),
         validation=validation,
         frontend=frontend,
         top_k=settings.average.top_k,

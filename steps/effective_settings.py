@@ -9,31 +9,50 @@ from typing import Any, NamedTuple
 
 from nanowakeword.errors import ConfigError
 from steps.closure import CHECKOUT
-from steps.settings import Settings, load_settings, parse_settings
+from steps.derived import Derived
+from steps.settings import AUTO, AUTOMATIC, Settings, load_settings, parse_settings
 
-__all__ = ["EffectiveSetting", "effective_settings", "flatten"]
+__all__ = ["EffectiveSetting", "automatic_settings", "effective_settings", "flatten"]
 
 
 class EffectiveSetting(NamedTuple):
-    """A setting: its dotted name, its value as JSON, and ``user`` or ``default``."""
+    """A setting: its dotted name, its value as JSON, ``user``, ``automatic`` or ``default``, and why, if automatic."""
 
     name: str
     value: str
     source: str
+    reason: str = ""
 
 
-def effective_settings(settings: Settings, *, sections: Sequence[str]) -> list[EffectiveSetting]:
+def effective_settings(
+    settings: Settings, *, sections: Sequence[str], derived: Sequence[Derived] = ()
+) -> list[EffectiveSetting]:
     """The settings of some sections.
 
     A setting is the user's if it differs from the ``params.yaml`` that came with the code: in a git checkout the
     committed one, so that edits of the file itself are seen.
+
+    Args:
+        settings: all of them.
+        sections: those to name.
+        derived: values of those that are ``auto``.
     """
     defaults = flatten(_defaults().model_dump(mode="json", include=set(sections)))
     mine = flatten(settings.model_dump(mode="json", include=set(sections)))
-    return [
-        EffectiveSetting(name, json.dumps(value), "default" if defaults.get(name, ...) == value else "user")
+    found = {
+        name: EffectiveSetting(name, json.dumps(value), "default" if defaults.get(name, ...) == value else "user")
         for name, value in mine.items()
-    ]
+    }
+    automatic = {
+        item.name: EffectiveSetting(item.name, json.dumps(item.value), "automatic", item.reason) for item in derived
+    }
+    return list((found | automatic).values())
+
+
+def automatic_settings(settings: Settings) -> list[str]:
+    """Names of the settings that are to be derived from the data."""
+    values = flatten(settings.model_dump(mode="json"))
+    return [name for name, value in values.items() if value == AUTO and name.startswith(AUTOMATIC)]
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

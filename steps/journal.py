@@ -2,9 +2,9 @@
 
 ``journal.jsonl`` keeps the entries, ``journal.md`` shows them. Both lie in the workspace beside the settings and are
 only ever added to. An entry has ``time``, ``git_commit``, ``settings``, ``positives``, ``negatives``, ``hours``,
-``points`` (misses and false accepts with their limits), ``training`` (the figures of the stage train), ``data``
-(windows by split and form, hashes of what the stages made), ``seconds`` of each stage, and ``packages``; the oldest
-entries lack the last four.
+``points`` (misses and false accepts with their limits), ``training`` (the figures of the stage train), ``automatic``
+(settings that were derived, and why), ``data`` (windows by split and form, what was measured of them, hashes of what
+the stages made), ``seconds`` of each stage, and ``packages``; the oldest entries lack the last five.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any, Final
 from ruamel.yaml import YAML
 
 from nanowakeword.errors import StorageError
+from steps.derived import DERIVING, read_derived
 from steps.journal_comparison import format_journal
 from steps.settings import Settings
 from steps.stage import STAGES, stage_seconds
@@ -38,6 +39,7 @@ def add_entry(root: Path, settings: Settings, metrics: Mapping[str, Any], *, git
         git_commit: of the code.
     """
     points = [point for point in metrics["test"]["points"] if point["budget_fa_per_hour"] is None]
+    summary = _json(root / STAGES["augment"].out / "summary.json")
     entry = {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "git_commit": git_commit,
@@ -47,8 +49,10 @@ def add_entry(root: Path, settings: Settings, metrics: Mapping[str, Any], *, git
         "hours": metrics["test"]["hours"],
         "points": points,
         "training": _json(root / STAGES["train"].out / "report.json"),
+        "automatic": read_derived(*(root / STAGES[name].out for name in DERIVING)),
         "data": {
-            "windows": _json(root / STAGES["augment"].out / "summary.json").get("windows", {}),
+            "windows": summary.get("windows", {}),
+            "measured": summary.get("measured", {}),
             "hashes": _hashes(root / "dvc.lock"),
         },
         "seconds": stage_seconds(root),

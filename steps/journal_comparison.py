@@ -130,6 +130,8 @@ def _run_lines(number: int, entry: Entry, changed: Mapping[str, Any] | None) -> 
             f"- trained {name}: {of['steps']} steps, stable loss {of['stable_loss']:.4f}, margin {of['margin']:.2f}, "
             f"validation miss {100 * of['miss_rate']:.1f} % at {of['fa_per_hour']:g} per hour"
         )
+    for name, of in entry.get("automatic", {}).items():
+        lines.append(f"- automatic `{name}`: {of['value']}, {of['reason']}")
     if seconds := entry.get("seconds"):
         lines.append("- took " + ", ".join(f"{name} {value:.0f} s" for name, value in seconds.items()))
     if windows := entry.get("data", {}).get("windows"):

@@ -17,6 +17,10 @@ __all__ = ["SettingsTree", "dump_tree", "lay_over", "load_tree", "parse_option"]
 SettingsTree = dict[str, Any]
 
 
+class _Part(dict[str, Any]):
+    """Some keys of a mapping: those that it does not name stay."""
+
+
 def load_tree(path: Path) -> SettingsTree:
     """Settings with their comments, or a part of them.
 
@@ -35,7 +39,7 @@ def load_tree(path: Path) -> SettingsTree:
 
 
 def parse_option(option: str) -> SettingsTree:
-    """``section.key=value`` as a tree.
+    """``section.key=value`` as a tree; of a mapping, as of ``train.batch_composition.noise=8``, other keys will stay.
 
     Raises:
         ConfigError: it is written in another way.
@@ -48,8 +52,8 @@ def parse_option(option: str) -> SettingsTree:
     except YAMLError:
         raise ConfigError(f"--set {key}", got=repr(value), expected="a YAML value") from None
     for part in reversed(key.split(".")):
-        tree = {part: tree}
-    return dict(tree)
+        tree = _Part({part: tree})
+    return _Part(tree)
 
 
 def lay_over(tree: SettingsTree, over: SettingsTree, *, known: SettingsTree, model: type[Section] = Settings) -> None:
@@ -65,14 +69,10 @@ def lay_over(tree: SettingsTree, over: SettingsTree, *, known: SettingsTree, mod
     """
     for key, value in over.items():
         field = model.model_fields.get(str(key))
-        section = field.annotation if field else None
-        if (
-            isinstance(section, type)
-            and issubclass(section, Section)
-            and isinstance(value, dict)
-            and isinstance(tree.get(key), dict)
-        ):
-            lay_over(tree[key], value, known=known.get(key, {}), model=section)
+        kind = field.annotation if field else None
+        section = kind if isinstance(kind, type) and issubclass(kind, Section) else None
+        if (section or isinstance(value, _Part)) and isinstance(value, dict) and isinstance(tree.get(key), dict):
+            lay_over(tree[key], value, known=known.get(key) or {}, model=section or Section)
         elif key not in known or known[key] != value:
             tree[key] = value
 

@@ -9,11 +9,12 @@ from typing import Any, Final
 
 from nanowakeword.graph import Graph
 from steps.card import git_commit
+from steps.derived import DERIVING, read_derived
 from steps.journal import add_entry
 from steps.onnx_files import read_card, write_card
 from steps.provenance import describe_training
 from steps.report_card import format_report_card
-from steps.stage import Context
+from steps.stage import STAGES, Context
 
 __all__ = ["run"]
 
@@ -32,11 +33,13 @@ def run(context: Context) -> None:
     metrics = json.loads((evaluate / "metrics.json").read_text("utf-8"))
     phrases = json.loads((context.input("phrases") / "phrases.json").read_text("utf-8"))
     training = describe_training(clips=context.input("synthesize"), corpus=context.input("corpus"))
+    # Of stages that the inputs were made from: these cannot be newer than they are.
+    automatic = read_derived(*(context.root / STAGES[stage].out for stage in DERIVING))
     budget = context.settings.publish.budget_fa_per_hour
     default = next(item["threshold"] for item in metrics["thresholds"] if item["fa_per_hour"] == budget)
     final = {
         "phonemes": phrases["phonemes"],
-        "training": training,
+        "training": {**training, "automatic": automatic},
         "git_commit": git_commit(Path(__file__).parent),
     }
     measured = {

@@ -12,13 +12,15 @@ import torch
 
 from models.table import build_head
 from nanowakeword.errors import StorageError
+from steps.automatic_training import count_rows, settle_training
 from steps.checkpoints import checkpoint_paths, load_checkpoint
+from steps.derived import save_derived
 from steps.effective_settings import EffectiveSetting, effective_settings
 from steps.feature_rows import input_name
 from steps.losses import HardTargets
 from steps.plots import plot_training
 from steps.resuming import describe_origin, find_beginning
-from steps.settings import Train
+from steps.settings import SettledTrain
 from steps.stage import STAGES, Context
 from steps.store import RowReader
 from steps.training import TrainingJob, train_head
@@ -36,8 +38,8 @@ def run(context: Context) -> None:
     """Train the heads.
 
     Writes ``<front end>/step_*.pt``, of joined ones ``<one>+<other>`` (weights of the kept checkpoints and their moving
-    average), ``history.json``, the figures ``report.json``, for people ``report.md`` and ``training.png``, and
-    ``curves/<front end>.csv`` for DVC.
+    average), ``history.json``, the figures ``report.json``, the settings that were derived ``automatic.json``, for
+    people ``report.md`` and ``training.png``, and ``curves/<front end>.csv`` for DVC.
     """
     # Without it cuBLAS refuses to be deterministic; it is read when a GPU is first used.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -49,8 +51,11 @@ def run(context: Context) -> None:
     origin = describe_origin(settings, sections=STAGES["train"].sections, data={"features": store})
     find_beginning(context.checkpoints, context.beginning, origin=origin, tell=progress.say)
     runs: dict[str, Trained] = {}
-    effective = effective_settings(settings, sections=STAGES["train"].sections)
-    progress.say(_tell(effective))
+    settled, derived = settle_training(settings.train, count_rows(train))
+    effective = effective_settings(settings, sections=STAGES["train"].sections, derived=derived)
+    for line in _tell(effective):
+        progress.say(line)
+    save_derived(context.out, derived)
     config = verifier_config(settings)
     for number, (names, network, form) in enumerate(zip(config.inputs, config.networks, config.forms, strict=True)):
         frontend = input_name(names)
@@ -66,9 +71,9 @@ def run(context: Context) -> None:
             frontend=frontend,
             train=train,
             validation=validation,
-            settings=settings.train,
-            steps=settings.train.steps,
-            learning_rate_max=settings.train.learning_rate_max,
+            settings=settled,
+            steps=settled.steps,
+            learning_rate_max=settled.learning_rate_max,
             seed=seed,
             checkpoints=context.checkpoints / frontend,
             loss=HardTargets(
@@ -81,18 +86,22 @@ def run(context: Context) -> None:
         with progress.table():
             runs[frontend] = train_head(head, job, progress=progress)
         keep_weights(job.checkpoints, context.out / frontend, warn=progress.say)
-    _write_reports(runs, effective, settings.train, context.out)
+    _write_reports(runs, effective, settled, context.out)
     progress.say(f"see {context.root / STAGES['train'].out / 'report.md'}")
 
 
-def _tell(effective: Sequence[EffectiveSetting]) -> str:
-    """The settings that are the user's, in a line; all of them are in the report."""
-    mine = [f"{setting.name} {setting.value}" for setting in effective if setting.source != "default"]
-    return f"settings of the user: {', '.join(mine) or 'none'}; all others are the defaults"
+def _tell(effective: Sequence[EffectiveSetting]) -> list[str]:
+    """The settings that are the user's in a line, automatic ones with their reasons; all are in the report."""
+    mine = [f"{setting.name} {setting.value}" for setting in effective if setting.source == "user"]
+    return [
+        f"settings of the user: {', '.join(mine) or 'none'}",
+        *(f"automatic: {item.name} {item.value}: {item.reason}" for item in effective if item.source == "automatic"),
+        "all other settings are the defaults",
+    ]
 
 
 def _write_reports(
-    runs: Mapping[str, Trained], effective: Sequence[EffectiveSetting], settings: Train, folder: Path
+    runs: Mapping[str, Trained], effective: Sequence[EffectiveSetting], settings: SettledTrain, folder: Path
 ) -> None:
     histories = {name: trained.history for name, trained in runs.items()}
     figures = describe_run(runs, steps=settings.steps, fa_per_hour=settings.validation_fa_per_hour)

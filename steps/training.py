@@ -25,7 +25,7 @@ from steps.losses import PoolWeights
 from steps.optimisation import make_optimizer, make_schedule, pick_device
 from steps.progress import Progress
 from steps.sampling import DynamicClassAwareSampler
-from steps.settings import NegativesUp, Train
+from steps.settings import NegativesUp, SettledTrain
 from steps.store import RowReader
 from steps.training_record import Trained
 from steps.training_rows import dataset, standardise, used_rows
@@ -44,7 +44,7 @@ class TrainingJob:
         frontend: name of the front end, which is also the name of the features' array.
         train: rows to learn from.
         validation: rows to choose by, of other voices.
-        settings: as in ``params.yaml``.
+        settings: as in ``params.yaml``, with nothing left to derive.
         steps: batches.
         learning_rate_max: top of the schedule.
         seed: fixes the weights at the start, the batches and the noise.
@@ -55,7 +55,7 @@ class TrainingJob:
     frontend: str
     train: RowReader
     validation: RowReader
-    settings: Train
+    settings: SettledTrain
     steps: int
     learning_rate_max: float
     seed: int

@@ -47,7 +47,10 @@ def format_run(run: Mapping[str, Any], settings: Sequence[EffectiveSetting]) -> 
         "",
         "| setting | value | source |",
         "|---|---|---|",
-        *(f"| {setting.name} | `{setting.value}` | {setting.source} |" for setting in settings),
+        *(
+            f"| {setting.name} | `{setting.value}` | {setting.source}{setting.reason and f': {setting.reason}'} |"
+            for setting in settings
+        ),
     ]
     return "\n".join(lines) + "\n"
 

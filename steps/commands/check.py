@@ -6,6 +6,7 @@ import argparse
 
 from nanowakeword.errors import ConfigError
 from steps.commands.options import add_workspace
+from steps.effective_settings import automatic_settings
 from steps.folders import find_in_folders
 from steps.pronunciation import read_pronunciation
 from steps.settings import load_settings
@@ -19,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Validate the settings, and nothing else."""
+    """Validate the settings, and nothing else; name those that are automatic."""
     root = options.workspace
     settings = load_settings(root / "params.yaml")
     if settings.wakeword.pronunciation is not None:
@@ -30,3 +31,5 @@ def run(options: argparse.Namespace) -> None:
             raise ConfigError("corpus.real", got=f"no file {real}", expected="the path of a manifest.csv, or null")
     find_in_folders(corpus, root=root, phrase=settings.wakeword.phrase)
     print(f"settings are valid; the phrase is {settings.wakeword.phrase!r}")
+    automatic = automatic_settings(settings)
+    print(f"automatic, derived from the data by augment and train: {', '.join(automatic) or 'none'}")

@@ -7,13 +7,15 @@ from steps.settings.delivery import Evaluate, Export, Publish
 from steps.settings.network import NetworkSection
 from steps.settings.reading import load_settings, parse_settings
 from steps.settings.recordings import Corpus, RawAudio, RealSplit
-from steps.settings.section import Section
+from steps.settings.section import AUTO, Section
 from steps.settings.speech import ENGINES, Phrases, Synthesize, Wakeword
-from steps.settings.training import POOLS, Average, Distill, Isbl, Margin, NegativesUp, SpecAugment, Train
-from steps.settings.whole import Settings
+from steps.settings.training import POOLS, Average, Distill, Isbl, Margin, NegativesUp, SettledTrain, SpecAugment, Train
+from steps.settings.whole import AUTOMATIC, Settings
 from steps.settings.windows import FRONT_ENDS, Augment, Features, Shares
 
 __all__ = [
+    "AUTO",
+    "AUTOMATIC",
     "ENGINES",
     "FRONT_ENDS",
     "POOLS",
@@ -34,6 +36,7 @@ __all__ = [
     "RealSplit",
     "Section",
     "Settings",
+    "SettledTrain",
     "Shares",
     "SpecAugment",
     "Synthesize",

@@ -11,8 +11,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from nanowakeword.errors import ConfigError
-from steps.settings.section import Section
-from steps.settings.whole import Settings
+from steps.settings.section import AUTO, Section
+from steps.settings.whole import AUTOMATIC, Settings
 
 __all__ = ["load_settings", "parse_settings"]
 
@@ -65,7 +65,7 @@ def parse_settings(text: str, *, source: str) -> Settings:
 
 def _explain(item: Any) -> str:
     """One line for one pydantic error: where, what was got, what was expected."""
-    where = ".".join(str(part) for part in item["loc"] if part != "[key]") or "settings"
+    where = ".".join(str(part) for part in item["loc"] if not str(part).startswith("[")) or "settings"
     if item["type"] == "extra_forbidden":
         known = _known_keys(item["loc"][:-1])
         near = difflib.get_close_matches(str(item["loc"][-1]), known, n=1)
@@ -80,6 +80,10 @@ def _explain(item: Any) -> str:
         return f"{where}: got {item['input']!r}; expected the settings {', '.join(_known_keys(item['loc']))}"
     if message.startswith("Input should be "):
         message = f"expected {message.removeprefix('Input should be ')}"
+    if item["loc"][-1:] == ("[value]",):
+        message += ", or auto"
+    elif item["input"] == AUTO:
+        message += f"; auto is for {', '.join(AUTOMATIC)}"
     return f"{where}: got {item['input']!r}; {message[0].lower()}{message[1:]}"
 
 

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
-__all__ = ["Count", "Paths", "Positive", "Range", "Section", "Share"]
+__all__ = [
+    "AUTO",
+    "AutoCount",
+    "AutoPositive",
+    "AutoRate",
+    "Count",
+    "Paths",
+    "Positive",
+    "Range",
+    "Section",
+    "Share",
+]
 
 
 def _pair(value: object) -> object:
@@ -28,6 +39,15 @@ Paths = Annotated[tuple[str, ...], BeforeValidator(_list_paths)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
+
+# The word for "derive it from the data", see `steps.automatic`. What is in brackets is left out of where an error is.
+AUTO: Final = "auto"
+_AUTO, _VALUE = "[auto]", "[value]"
+_OR_AUTO = Discriminator(lambda value: _AUTO if value == AUTO else _VALUE)
+_Auto = Annotated[Literal["auto"], Tag(_AUTO)]
+AutoPositive = Annotated[Annotated[Positive, Tag(_VALUE)] | _Auto, _OR_AUTO]
+AutoCount = Annotated[Annotated[Count, Tag(_VALUE)] | _Auto, _OR_AUTO]
+AutoRate = Annotated[Annotated[float, Field(gt=0.0), Tag(_VALUE)] | _Auto, _OR_AUTO]
 
 
 class Section(BaseModel):

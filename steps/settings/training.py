@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from models.sizes import Network
 from steps.settings.network import NetworkSection, check_activation, known_architecture
-from steps.settings.section import Count, Positive, Section, Share
+from steps.settings.section import AutoCount, AutoPositive, AutoRate, Count, Positive, Section, Share
 from steps.settings.windows import FRONT_ENDS
 
-__all__ = ["POOLS", "Average", "Distill", "Isbl", "Margin", "NegativesUp", "SpecAugment", "Train"]
+__all__ = ["POOLS", "Average", "Distill", "Isbl", "Margin", "NegativesUp", "SettledTrain", "SpecAugment", "Train"]
 
 POOLS = Literal["positive", "partial", "speech", "noise", "neighbour"]
 
@@ -79,9 +80,9 @@ class Train(NetworkSection):
     members: Annotated[int, Field(ge=1, le=16)]
     device: Literal["auto", "cpu", "cuda"]
     precision: Literal["auto", "float32", "bfloat16"]
-    steps: Positive
+    steps: AutoPositive
     optimizer_type: Literal["adamw", "adam", "sgd"]
-    learning_rate_max: Annotated[float, Field(gt=0.0)]
+    learning_rate_max: AutoRate
     lr_scheduler_type: Literal["onecycle", "cosine", "cyclic"]
     warmup_steps: Count
     weight_decay: Annotated[float, Field(ge=0.0)]
@@ -95,7 +96,7 @@ class Train(NetworkSection):
     focal_gamma: Annotated[float, Field(ge=0.0, le=10.0)]
     margin: Margin | None
     negatives_up: NegativesUp | None
-    batch_composition: dict[POOLS, Count]
+    batch_composition: Mapping[POOLS, AutoCount]
     neighbour_weight: Share
     isbl: Isbl
     checkpoint_every_steps: Positive
@@ -132,12 +133,20 @@ class Train(NetworkSection):
 
     @field_validator("batch_composition")
     @classmethod
-    def _both_classes(cls, rows: dict[str, int]) -> dict[str, int]:
+    def _both_classes(cls, rows: dict[str, int | str]) -> dict[str, int | str]:
         if not rows.get("positive"):
-            raise ValueError("has no positive rows; expected positive: 1 or more")
-        if sum(rows.values()) == rows["positive"]:
+            raise ValueError("has no positive rows; expected positive: 1 or more, or auto")
+        if not any(count for pool, count in rows.items() if pool != "positive"):
             raise ValueError("has no negative rows; expected some of partial, speech, noise, neighbour")
         return rows
+
+
+class SettledTrain(Train):
+    """The heads' training with nothing left to derive: what `steps.automatic_training.settle_training` makes."""
+
+    steps: Positive
+    learning_rate_max: Annotated[float, Field(gt=0.0)]
+    batch_composition: Mapping[POOLS, Count]
 
 
 class Average(Section):

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 from pydantic import Field, model_validator
 
 from steps.settings.delivery import Evaluate, Export, Publish
 from steps.settings.recordings import Corpus
-from steps.settings.section import Section
+from steps.settings.section import AUTO, Section
 from steps.settings.speech import Phrases, Synthesize, Wakeword
 from steps.settings.training import Average, Distill, Train
 from steps.settings.windows import Augment, Features
 
-__all__ = ["Settings"]
+__all__ = ["AUTOMATIC", "Settings"]
+
+# Settings that may be `auto`; of batch_composition each pool by itself.
+AUTOMATIC: Final = ("augment.copies", "train.steps", "train.learning_rate_max", "train.batch_composition")
 
 
 class Settings(Section):
@@ -50,7 +53,7 @@ class Settings(Section):
                 f"train.architectures: got {', '.join(strange)}; expected some of features.frontends, "
                 f"{', '.join(self.features.frontends)}"
             )
-        steps = min(self.train.steps, self.distill.steps)
+        steps = min(steps for steps in (self.train.steps, self.distill.steps) if steps != AUTO)
         if self.train.warmup_steps >= steps:
             raise ValueError(
                 f"train.warmup_steps: got {self.train.warmup_steps}; expected fewer than train.steps and "

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from models.frontends.logmel_options import LogMelOptions, PcenOptions
 from nanowakeword.timing import HOP_S
-from steps.settings.section import Count, Positive, Range, Section, Share
+from steps.settings.section import AutoPositive, Count, Positive, Range, Section, Share
 
 __all__ = ["FRONT_ENDS", "Augment", "Features", "LogMel", "Pcen", "Shares"]
 
@@ -39,7 +39,7 @@ class Augment(Section):
     """Windows rendered from clips."""
 
     window_s: Annotated[float, Field(ge=1.6, le=8.0)]
-    copies: Positive
+    copies: AutoPositive
     neighbour_copies: Count
     recording_copies: Count
     negatives: Positive

@@ -29,7 +29,7 @@ def metrics(missed: int, *, hours: float = 4.0) -> dict[str, Any]:
 
 def settings(**train: Any) -> Settings:
     tree = load_settings(ROOT / "params.yaml")
-    return tree.model_copy(update={"train": tree.train.model_copy(update=train)})
+    return tree.model_copy(update={"train": tree.train.model_copy(update={"steps": 600, **train})})
 
 
 @pytest.fixture
@@ -40,10 +40,15 @@ def workspace(tmp_path: Path) -> Path:
             "train/report.json",
             {"gru": {"steps": 9, "stable_loss": 0.1, "margin": 5.5, "miss_rate": 0.2, "fa_per_hour": 4.0}},
         ),
-        ("augment/summary.json", {"windows": {"train": {"phrase": 30, "noise": 12}}, "left_out": 0}),
+        (
+            "augment/summary.json",
+            {"windows": {"train": {"phrase": 30, "noise": 12}}, "left_out": 0, "measured": {"train": {"clips": 15}}},
+        ),
+        ("augment/automatic.json", {"augment.copies": {"value": 2, "reason": "15 clips of the phrase"}}),
+        ("train/automatic.json", {"train.learning_rate_max": {"value": 0.002, "reason": "batches of 192 rows"}}),
     ):
         path = tmp_path / "artifacts" / folder
-        path.parent.mkdir(parents=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(facts))
     (tmp_path / "dvc.lock").write_text(
         "stages:\n  train:\n    outs:\n    - path: artifacts/train\n      md5: abc.dir\n"
@@ -63,8 +68,11 @@ def test_runs_are_added_and_their_changes_told(workspace: Path) -> None:
     assert entries[0]["training"]["gru"]["margin"] == 5.5
     assert entries[0]["data"] == {
         "windows": {"train": {"phrase": 30, "noise": 12}},
+        "measured": {"train": {"clips": 15}},
         "hashes": {"train": "abc.dir"},
     }
+    assert list(entries[0]["automatic"]) == ["augment.copies", "train.learning_rate_max"]
+    assert entries[0]["automatic"]["augment.copies"]["value"] == 2
     assert entries[0]["seconds"] == {"phrases": 3.0, "train": 12.5}
     assert set(entries[0]["packages"]) >= {"torch", "numpy"}
     page = (workspace / "journal.md").read_text()
@@ -73,6 +81,7 @@ def test_runs_are_added_and_their_changes_told(workspace: Path) -> None:
     assert "missed clean 30.0 (0.0-100.0) %" in page
     assert "- took phrases 3 s, train 12 s" in page
     assert "- windows: train 42" in page
+    assert "- automatic `augment.copies`: 2, 15 clips of the phrase\n" in page
     assert not list(workspace.glob("*.writing"))
 
 

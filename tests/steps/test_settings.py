@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from models.sizes import SIZES
 from nanowakeword.errors import ConfigError
 from steps.closure import CHECKOUT
-from steps.settings import Settings, load_settings
+from steps.settings import AUTOMATIC, Settings, load_settings
 
 Edit = Callable[[dict[str, Any]], None]
 MARGIN = {"weight": 1.0, "margin_pos": 3.0, "margin_neg": -3.0, "logit_reg_weight": 0.0, "logit_reg_margin": 6.0}
@@ -65,8 +65,18 @@ def test_the_committed_settings_are_valid() -> None:
         (drop("train"), "train: missing"),
         (put("train", 5), "train: got 5; expected the settings architecture, size, "),
         (put("train", None), "train: got None; expected the settings architecture, "),
-        (put("train.steps", 0), "train.steps: got 0; expected greater than 0"),
-        (put("train.steps", "600"), "train.steps: got '600'; expected a valid integer"),
+        (put("train.steps", 0), "train.steps: got 0; expected greater than 0, or auto"),
+        (put("train.steps", "600"), "train.steps: got '600'; expected a valid integer, or auto"),
+        (put("augment.copies", "atuo"), "augment.copies: got 'atuo'; expected a valid integer, or auto"),
+        (
+            put("train.batch_composition", {"positive": 8, "speech": "many"}),
+            "train.batch_composition.speech: got 'many'; expected a valid integer, or auto",
+        ),
+        (
+            put("distill.steps", "auto"),
+            "distill.steps: got 'auto'; expected a valid integer; auto is for augment.copies, train.steps, ",
+        ),
+        (put("train.size", "auto"), "train.size: got 'auto'; expected 'tiny', 'small' or 'medium'; auto is for "),
         (put("train.steps", 600.0), "train.steps: got 600.0; expected a valid integer"),
         (put("train.steps", True), "train.steps: got True; expected a valid integer"),
         (put("seed", -1), "seed: got -1; expected greater than or equal to 0"),
@@ -75,7 +85,6 @@ def test_the_committed_settings_are_valid() -> None:
         (put("train.architecture", "lstmm"), "train.architecture: got 'lstmm'; expected one of bcresnet, cnn, "),
         (put("train.size", "huge"), "train.size: got 'huge'; expected 'tiny', 'small' or 'medium'"),
         (put("train.n_blocks", 7), "train.n_blocks: got 7; "),
-        (put("train.pooling", "mean"), "train.pooling: got 'mean'; expected 'average_max' or 'max'"),
         (
             put("distill.activation_function", "tanh"),
             "distill.activation_function: got 'tanh'; expected relu, gelu, silu",
@@ -125,6 +134,29 @@ def test_a_wrong_setting(tmp_path: Path, edit: Edit, message: str) -> None:
     assert first == f"{tmp_path / 'params.yaml'}: 1 wrong setting"
     assert len(lines) == 1
     assert lines[0].startswith(f"  {message}")
+
+
+def test_what_may_be_automatic(tmp_path: Path) -> None:
+    """Every setting that is said to be, and no other number."""
+    names = leaves(YAML(typ="safe", pure=True).load((CHECKOUT / "params.yaml").read_text("utf-8")))
+    wrong = [put(name, "auto") for name in names if not name.startswith(("wakeword.", "corpus."))]
+    with pytest.raises(ConfigError) as caught:
+        load_edited(tmp_path, *wrong)
+    refused = {line.split(":")[0].strip() for line in str(caught.value).splitlines()[1:]}
+    taken = {name for name in names if name.startswith(AUTOMATIC)}
+    assert "train.batch_composition.noise" in taken
+    assert not refused & taken
+    numbers = {name for name in names if name.startswith(("train.", "augment.", "distill.")) and "shares" not in name}
+    assert {"distill.steps", "augment.rooms", "train.members", "train.size"} <= refused & numbers
+
+
+def leaves(tree: dict[str, Any], prefix: str = "") -> list[str]:
+    """Dotted names of all settings, of mappings each key."""
+    return [
+        name
+        for key, value in tree.items()
+        for name in (leaves(value, f"{prefix}{key}.") if isinstance(value, dict) and value else [f"{prefix}{key}"])
+    ]
 
 
 def test_a_warm_up_is_shorter_than_each_training(tmp_path: Path) -> None:

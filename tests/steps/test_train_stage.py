@@ -79,7 +79,7 @@ def test_settings_of_the_checkout_are_defaults() -> None:
         setting.name: setting
         for setting in effective_settings(load_settings(CHECKOUT / "params.yaml"), sections=["train"])
     }
-    assert found["train.batch_composition.positive"].value == "68"
+    assert found["train.dropout_prob"] == ("train.dropout_prob", "0.2", "default", "")
     assert "train.seed" not in found
 
 

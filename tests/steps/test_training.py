@@ -20,6 +20,7 @@ from steps.average import choose_weights
 from steps.candidates import Candidates, find_candidates, stable_checkpoints
 from steps.distill import SoftTargets
 from steps.fusion import calibrate
+from steps.automatic_training import count_rows, settle_training
 from steps.losses import HardTargets
 from steps.progress import Progress
 from steps.settings import NegativesUp, load_settings
@@ -57,7 +58,9 @@ def make_head(architecture: str = "tcn", *, pooling: Pooling = "average_max") ->
 
 
 def make_job(store: Path, checkpoints: Path, *, steps: int = 40, **options: Any) -> TrainingJob:
-    settings = load_settings(ROOT / "params.yaml").train.model_copy(
+    train = RowReader(store / "train")
+    settled, _ = settle_training(load_settings(ROOT / "params.yaml").train, count_rows(train))
+    settings = settled.model_copy(
         update={
             "batch_composition": {"positive": 8, "partial": 4, "speech": 4, "noise": 4},
             "checkpoint_every_steps": 10,
@@ -65,7 +68,6 @@ def make_job(store: Path, checkpoints: Path, *, steps: int = 40, **options: Any)
             **options,
         }
     )
-    train = RowReader(store / "train")
     return TrainingJob(
         frontend=FRONT_END,
         train=train,

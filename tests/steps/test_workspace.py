@@ -51,7 +51,7 @@ def test_wishes_change_their_lines_only_and_comments_stay(folder: Path) -> None:
     assert changed_lines(folder) == {
         "phrase: ok  house",
         "name: house         # file name of the model; null: the phrase in snake case",
-        "steps: 3",
+        "steps: 3            # 600 where the phrase has 3,300 windows",
         f"isbl: {isbl.replace('loss_cap: 2.0', 'loss_cap: null')}",
     }
     assert len((folder / "params.yaml").read_text("utf-8").splitlines()) == len(BASE.splitlines())
@@ -68,6 +68,14 @@ def test_sections_are_merged_and_everything_else_is_replaced(folder: Path) -> No
     assert settings.features.frontends == ("logmel",)
     assert settings.corpus.split.model_dump() == {"train": 0.1, "calibration": 0.4, "test": 0.5}
     assert settings == load_settings(folder / "params.yaml")
+
+
+def test_an_option_names_one_key_of_a_mapping_and_the_others_stay(folder: Path) -> None:
+    options = ["train.batch_composition.neighbour=20", "synthesize.engines.piper=0.5"]
+    settings = prepare_workspace(folder, options=options).settings
+    default = load_settings(CHECKOUT / "params.yaml")
+    assert settings.train.batch_composition == {**default.train.batch_composition, "neighbour": 20}
+    assert settings.synthesize.engines == {**default.synthesize.engines, "piper": 0.5}
 
 
 def test_quick_settings(folder: Path) -> None:
@@ -153,14 +161,14 @@ class TestAgain:
     def test_other_wishes_replace_the_ones_before(self, folder: Path) -> None:
         prepare_workspace(folder, phrase="ok house", options=["train.steps=3"])
         settings = prepare_workspace(folder, phrase="ok flat").settings
-        assert (settings.wakeword.phrase, settings.train.steps) == ("ok flat", 600)
+        assert (settings.wakeword.phrase, settings.train.steps) == ("ok flat", "auto")
 
     def test_what_it_is_for_is_kept(self, folder: Path, manifest: Path) -> None:
         prepare_workspace(folder, phrase="ok house", name="house", real=manifest, options=["train.steps=3"])
         settings = prepare_workspace(folder).settings
         assert (settings.wakeword.phrase, settings.wakeword.name) == ("ok house", "house")
         assert settings.corpus.real == (str(manifest),)
-        assert settings.train.steps == 600
+        assert settings.train.steps == "auto"
         assert prepare_workspace(folder, options=["corpus.real=null"]).settings.corpus.real == ()
 
     def test_edits_by_hand_are_kept(self, folder: Path) -> None:
