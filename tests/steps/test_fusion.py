@@ -1,4 +1,4 @@
-"""Front ends fused by weights of their heads' logits, or by features joined: streamed, stored, set."""
+"""Front ends fused by weights of their heads' logits, or by features joined: trained, streamed, exported."""
 
 from __future__ import annotations
 
@@ -17,10 +17,15 @@ from models.heads_only import HeadsOnly
 from models.sizes import choose_network
 from nanowakeword.errors import ConfigError, DependencyError
 from nanowakeword.timing import HOP_SAMPLES
+from steps.card import first_card
 from steps.closure import CHECKOUT
+from steps.export import check_parity
 from steps.feature_rows import feature_rows, frame_form
 from steps.fusion import learn_weights
-from steps.settings import parse_settings
+from steps.onnx_files import export_detector, write_card
+from steps.overlay import dump_tree, lay_over, load_tree
+from steps.settings import load_settings, parse_settings
+from steps.stage import run_stage
 from steps.store import RowReader
 from tests.steps.toy_features import write_features
 
@@ -69,6 +74,18 @@ def test_whole_is_streamed_and_heads_alone_say_the_same(name: str) -> None:
     alone, _ = heads(features, torch.zeros(2, heads.state_size))
     assert torch.allclose(alone, score, atol=1e-5)
     assert float(score.std()) > 1e-4, "the comparison would prove nothing"
+
+
+@pytest.mark.parametrize("name", ["learned, mixed", "joined"])
+def test_the_exported_file_computes_it(name: str, tmp_path: Path) -> None:
+    detector, path = build(name), tmp_path / "fused.onnx"
+    export_detector(detector, path, state_size=detector.state_size, opset=18)
+    card = first_card(detector, load_settings(CHECKOUT / "params.yaml"), kind="detector", model_name="fused")
+    write_card(path, card)
+    assert check_parity(detector, path, seed=0, tolerance=1e-4) <= 1e-4
+    assert card["fusion"]["kind"] == CONFIGS[name].fusion
+    assert [head["weight"] for head in card["fusion"]["heads"]] == detector.weights.tolist()
+    assert card["architecture"]["name"] == ("tcn" if name == "joined" else "tcn + gru")
 
 
 @torch.no_grad()
@@ -121,6 +138,39 @@ def test_learned_weights_follow_what_a_head_knows() -> None:
     # A head that a regression without bounds would subtract: it has the other's errors and nothing else.
     echo = good - truth
     assert learn_weights(np.stack([good, echo], axis=1), labels)[1] < 0.01
+
+
+@pytest.mark.parametrize(
+    ("train", "folders", "architectures"),
+    [
+        ({"fusion": "joined"}, ["speech_embedding+logmel"], ["tcn"]),
+        ({"fusion": "learned", "architectures": {"logmel": "gru"}}, list(NAMES), ["tcn", "gru"]),
+    ],
+    ids=["joined", "learned, mixed"],
+)
+def test_training_and_averaging(
+    train: dict[str, Any], folders: list[str], architectures: list[str], tmp_path: Path
+) -> None:
+    tree = load_tree(CHECKOUT / "params.yaml")
+    few: dict[str, Any] = {
+        "steps": 10,
+        "layer_size": 4,
+        "members": 1,
+        "batch_composition": {"positive": 8, "partial": 4, "speech": 4, "noise": 4, "neighbour": 0},
+        "checkpoint_every_steps": 5,
+    }
+    lay_over(tree, {"features": {"frontends": list(NAMES)}, "train": {**few, **train}}, known={})
+    (tmp_path / "params.yaml").write_text(dump_tree(tree), encoding="utf-8")
+    write_features(tmp_path / "artifacts" / "features" / "features.zarr", frontends=NAMES, rows=80)
+    run_stage("train", root=tmp_path)
+    assert list(json.loads((tmp_path / "artifacts" / "train" / "report.json").read_text())) == folders
+    run_stage("average", root=tmp_path)
+    detector = Detector.from_saved(torch.load(tmp_path / "artifacts" / "average" / "detector.pt", weights_only=True))
+    assert [network.architecture for network in detector.config.networks] == architectures
+    assert detector.config.fusion == train["fusion"]
+    choice = json.loads((tmp_path / "artifacts" / "average" / "choice.json").read_text())
+    assert choice["weights"] == pytest.approx(dict(zip(folders, detector.weights.tolist(), strict=True)))
+    assert sum(choice["weights"].values()) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(
