@@ -85,6 +85,7 @@ def test_the_committed_settings_are_valid() -> None:
         (put("train.architecture", "lstmm"), "train.architecture: got 'lstmm'; expected one of bcresnet, cnn, "),
         (put("train.size", "huge"), "train.size: got 'huge'; expected 'tiny', 'small' or 'medium'"),
         (put("train.n_blocks", 7), "train.n_blocks: got 7; "),
+        (put("train.pooling", "mean"), "train.pooling: got 'mean'; expected 'average_max' or 'max'"),
         (
             put("distill.activation_function", "tanh"),
             "distill.activation_function: got 'tanh'; expected relu, gelu, silu",

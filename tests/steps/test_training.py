@@ -16,11 +16,11 @@ from models.sizes import Pooling, choose_network
 from models.streaming import Head
 from models.table import build_head
 from nanowakeword.errors import ConfigError, ModelError
+from steps.automatic_training import count_rows, settle_training
 from steps.average import choose_weights
 from steps.candidates import Candidates, find_candidates, stable_checkpoints
 from steps.distill import SoftTargets
 from steps.fusion import calibrate
-from steps.automatic_training import count_rows, settle_training
 from steps.losses import HardTargets
 from steps.progress import Progress
 from steps.settings import NegativesUp, load_settings
