@@ -64,6 +64,8 @@ def run(options: argparse.Namespace) -> None:
     folders = {stage: root / STAGES[stage].out for stage in _NEEDED}
     if missing := [stage for stage, folder in folders.items() if not folder.is_dir()]:
         raise ConfigError(f"not run in {root}: {', '.join(missing)}", hint="Run there: dvc repro features")
+    if not output.parent.is_dir():
+        raise ConfigError("--output", got=f"no folder {output.parent}", hint="Make it first")
     progress = Progress("gate")
     gate = _distil(teacher, settings, folders, kept=root / "checkpoints" / "gate", progress=progress)
     with tempfile.TemporaryDirectory(dir=output.parent) as folder:
