@@ -27,10 +27,11 @@ from steps.resuming import describe_origin, find_beginning
 from steps.settings import Settings
 from steps.stage import STAGES, Context
 from steps.store import RowReader
+from steps.teacher import checkpoint_logits
 from steps.train import THREADS, keep_weights
 from steps.training import TrainingJob, train_head
 from steps.training_rows import used_rows
-from steps.validation import fuse, rate, score_detector, score_rows, stored_hops, stream_detector
+from steps.validation import fuse, rate, score_rows, stored_hops, stream_detector
 
 __all__ = ["SoftTargets", "run", "train_gate"]
 
@@ -83,7 +84,7 @@ def run(context: Context) -> None:
     gate, report = train_gate(
         settings,
         store=store,
-        teacher=score_detector(teacher, train),
+        teacher=checkpoint_logits(teacher, train),
         weights=context.out / "weights",
         checkpoints=context.checkpoints,
         progress=context.progress,

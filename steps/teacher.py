@@ -1,7 +1,8 @@
-"""What an exported model says of the training windows: a teacher that needs nothing but its file.
+"""What a teacher says of the training windows: the logit of its score.
 
-Each window is streamed through the graph from digital silence on, as a device would hear it, and the last score is what
-the teacher thinks of it. No features of its front ends are needed, nor the checkpoint that it was exported from.
+A detector of this pipeline answers from the features that it was trained on. Of an exported one nothing is needed but
+its file: each window is streamed through the graph from digital silence on, as a device would hear it, and the last
+score counts. Both ways give the same.
 """
 
 from __future__ import annotations
@@ -16,22 +17,32 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import logit
 
+from models.detector import Detector
 from nanowakeword.errors import ConfigError
 from nanowakeword.graph import Graph
 from nanowakeword.timing import HOP_SAMPLES
 from steps.progress import Progress
 from steps.store import RowReader
+from steps.validation import score_detector
 from steps.workers import map_in_order
 
-__all__ = ["exported_logits", "load_teacher"]
+__all__ = ["checkpoint_logits", "exported_logits", "load_teacher"]
 
 # Few enough that what a layer computes of them stays in the processor's cache.
 _BATCH: Final = 8
 _BLOCK: Final = 256
 # A score is a float32: the nearest one below 1 is 6e-8 away, and what lies nearer is no knowledge.
 _SURE: Final = 1e-7
+_SURE_LOGIT: Final = float(logit(1 - _SURE))
 
 _Block = tuple[int, Path]
+
+
+def checkpoint_logits(teacher: Detector, data: RowReader) -> npt.NDArray[np.float32]:
+    """A detector's calibrated logit of each row of its features, float32 ``[n]``, between about -16 and 16."""
+    scale, offset = teacher.calibration.tolist()
+    logits: npt.NDArray[np.float32] = scale * score_detector(teacher, data) + np.float32(offset)
+    return np.clip(logits, -_SURE_LOGIT, _SURE_LOGIT).astype(np.float32)
 
 
 def load_teacher(path: Path, *, phrase: str) -> Graph:

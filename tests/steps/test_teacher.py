@@ -6,12 +6,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from models.detector import Detector, DetectorConfig
+from models.frontends.table import FRONT_ENDS
+from models.sizes import choose_network
 from nanowakeword.errors import ConfigError, ModelError
-from nanowakeword.timing import HOP_S
+from nanowakeword.timing import HOP_S, HOP_SAMPLES
+from steps.card import first_card
+from steps.closure import CHECKOUT
+from steps.features import FeatureExtractor
+from steps.onnx_files import export_detector, write_card
 from steps.progress import Progress
-from steps.store import RowWriter
-from steps.teacher import exported_logits, load_teacher
+from steps.settings import load_settings
+from steps.store import RowReader, RowWriter
+from steps.teacher import checkpoint_logits, exported_logits, load_teacher
 from tests.tiny_model import FULL_SCORE_AMPLITUDE, tiny_card, tone, write_tiny_model
 
 WINDOWS = 300
@@ -59,6 +68,28 @@ def test_a_run_that_goes_on_keeps_what_was_done(model: Path, windows: Path, tmp_
     write_tiny_model(model, tiny_card(threshold=0.5))  # another model begins anew
     listen()
     assert len(list((tmp_path / "kept").rglob("*.npy"))) == 4
+
+
+def test_the_exported_file_says_what_its_checkpoint_does(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    detector = Detector(
+        DetectorConfig(frontends=("logmel",), networks=(choose_network("tcn", layer_size=4),), members=2)
+    )
+    detector.calibration = torch.tensor([3.0, -1.0])
+    detector.settle_silence()
+    path = tmp_path / "hey_nano.onnx"
+    export_detector(detector, path, state_size=detector.state_size, opset=18)
+    write_card(path, first_card(detector, load_settings(CHECKOUT / "params.yaml"), kind="detector", model_name="nano"))
+    loud = np.geomspace(1.0, 8_000.0, 20)[:, None]
+    audio = (np.random.default_rng(0).standard_normal((20, 30 * HOP_SAMPLES)) * loud).astype(np.int16)
+    with RowWriter(tmp_path / "store") as store:
+        store.append("train/audio", audio)
+        store.append("train/logmel", FeatureExtractor(FRONT_ENDS["logmel"])(audio))
+        store.append("train/label", np.zeros(20, np.int8))
+    train = tmp_path / "store" / "train"
+    found = exported_logits(path, train, folder=tmp_path / "kept", workers=1, progress=Progress("gate"))
+    assert np.ptp(found) > 0.1
+    assert found == pytest.approx(checkpoint_logits(detector, RowReader(train)), abs=0.01)  # features are of 16 bits
 
 
 def test_what_is_no_teacher_is_told_apart(model: Path, tmp_path: Path) -> None:
