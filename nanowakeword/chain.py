@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Chain", "plan_chain"]
 
-PIPELINES: Final = ("verifier_only", "full")
+_PIPELINES: Final = ("verifier_only", "full")
 Paths = str | Path | Sequence[str | Path] | None
 
 
@@ -111,8 +111,8 @@ def plan_chain(
     """
     paths = [_check_path(item) for item in _listed(model)]
     gate_model = None if gate_model is None else _check_path(gate_model)
-    if remote_pipeline not in PIPELINES:
-        raise ConfigError("no such remote_pipeline", got=repr(remote_pipeline), expected=" or ".join(PIPELINES))
+    if remote_pipeline not in _PIPELINES:
+        raise ConfigError("no such remote_pipeline", got=repr(remote_pipeline), expected=" or ".join(_PIPELINES))
     if gate_threshold is not None:
         check_threshold(gate_threshold)
     if vad is not None:
