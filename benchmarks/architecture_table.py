@@ -70,7 +70,8 @@ def plot_table(folders: Mapping[Row, Path], path: Path) -> None:
 
 def missed(row: Mapping[str, Any]) -> float:
     """Mean share over the conditions."""
-    return sum(sum(row["missed"][SPLIT][name]) / len(row["missed"][SPLIT][name]) for name in PEOPLE) / len(PEOPLE)
+    found = [row["missed"][SPLIT][name] for name in PEOPLE]
+    return sum(float(sum(hits)) / len(hits) for hits in found) / len(found)
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:

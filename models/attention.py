@@ -82,7 +82,8 @@ def _shift(x: Tensor) -> Tensor:
     """Row ``i`` of ``[b, h, t, span]`` from column ``i`` on: ``[b, h, t, span - 1 + t]``, minus infinity elsewhere."""
     steps, width = x.shape[2], x.shape[2] + x.shape[3] - 1
     wide = F.pad(x, (0, steps), value=-math.inf).flatten(2)  # rows of width + 1, so each begins one later than the last
-    return wide[:, :, : steps * width].unflatten(2, (steps, width))
+    shifted: Tensor = wide[:, :, : steps * width].unflatten(2, (steps, width))
+    return shifted
 
 
 def _sinusoids(past: int, width: int) -> Tensor:

@@ -18,6 +18,7 @@ from typing import Any, Final
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from models.body import Frames, Memory
 
@@ -65,7 +66,7 @@ class BcResNet(nn.Module):
         self.over_all_norm = nn.BatchNorm1d(before)
         self.final = nn.Conv1d(before, 4 * layer_size * members, 1, groups=members, bias=False)
         self.final_norm = nn.BatchNorm1d(4 * layer_size * members)
-        self.to(memory_format=torch.channels_last)  # trains 1.4 times as fast
+        convert_conv2d_weight_memory_format(self, torch.channels_last)  # trains 1.4 times as fast
 
     def forward(self, frames: Tensor, memory: Memory) -> Tensor:
         """Frames ``[b, t, f]`` -> channels ``[b, c, t]``."""

@@ -12,6 +12,7 @@ from typing import Final
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from models.body import Frames, Memory
 
@@ -62,7 +63,7 @@ class Cnn(nn.Module):
         self.linear = nn.Conv1d(channels * width, _LOW_RANK * members, 1, groups=members)
         self.full = nn.Conv1d(_LOW_RANK * members, 2 * channels, 1, groups=members)
         self.between = nn.Dropout(dropout_prob / 2)
-        self.to(memory_format=torch.channels_last)  # trains 1.3 times as fast
+        convert_conv2d_weight_memory_format(self, torch.channels_last)  # trains 1.3 times as fast
 
     def forward(self, frames: Tensor, memory: Memory) -> Tensor:
         """Frames ``[b, t, f]`` -> channels ``[b, c, t / stride]``."""
