@@ -53,7 +53,17 @@ def serve_peer() -> Iterator[Served]:
     with socket.socket() as free:
         free.bind((HOST, 0))
         port = free.getsockname()[1]
-    command = [str(python), "-m", "nanowakeword.cli", "--model", str(graphs / "alexa_v0.1.onnx"), "--pipeline", "full"]
+    # Isolated, or a PYTHONPATH that leads to ours would have it import the wrong package of its name.
+    command = [
+        str(python),
+        "-I",
+        "-m",
+        "nanowakeword.cli",
+        "--model",
+        str(graphs / "alexa_v0.1.onnx"),
+        "--pipeline",
+        "full",
+    ]
     command += ["--host", HOST, "--port", str(port), "--log", "ERROR"]
     with run_pinned(command, folder=graphs, quiet=True) as process:
         give_up_s = time.monotonic() + _START_S
