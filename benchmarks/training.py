@@ -7,6 +7,8 @@ The same network, flat and fully connected, on the same rows, batches of 360, on
 its own trainer with its own data set, sampler and loader; it draws from as many rows as it needs for every step to be a
 new batch, for after a first pass it repeats that pass from memory. Ours is ``steps.training.train_head`` with the
 settings of ``params.yaml``: noise on the features, a moving average of the weights and the losses' tree come on top.
+The floor is the same network alone: forward, loss, backward, the optimiser's step, on one batch again and again. No
+loop around it can be quicker, so the floor says what ratio can be had at all.
 A validation is made once, at the end; it is timed by itself and left out, as is setting up: what a few steps take is
 taken off. Processor time, so that other programs disturb little; still, a quiet machine is needed for the ratio.
 """
@@ -27,6 +29,7 @@ from typing import Any, Final, cast
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.peer_training import COMPOSITION, FEW, LEARNING_RATE
@@ -39,6 +42,7 @@ from steps import training
 from steps.closure import CHECKOUT
 from steps.dataset import AdaptiveLossAwareDataset
 from steps.losses import HardTargets
+from steps.optimisation import make_optimizer
 from steps.progress import Progress
 from steps.sampling import DynamicClassAwareSampler
 from steps.settings import SettledTrain, load_settings
@@ -74,7 +78,7 @@ class FlatDnn(nn.Module):
 
     def score_window(self, features: Tensor) -> Tensor:
         """Features ``[b, 16, f]`` -> logits ``[b, 1]``."""
-        logits: Tensor = self.layers((features - self.mean) / self.deviation)
+        logits: Tensor = self.layers((features - self.mean).div_(self.deviation))
         return logits
 
     def forward(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
@@ -137,6 +141,7 @@ def main() -> None:
         else:
             rate = steps / theirs["cpu_s"]
             print(row("NanoWakeword 2.1.3", theirs, steps=steps, rate=rate))
+        print(row("floor, the same network", floor(folder, steps=steps), steps=steps, rate=rate))
         for title, make in networks.items():
             print(row(title, ours(make, folder, steps=steps), steps=steps, rate=rate))
     print(f"fetching: share of the time in drawing and reading batches; target: {TARGET:g} times NanoWakeword's rate")
@@ -168,15 +173,7 @@ def write_rows(folder: Path, *, steps: int) -> None:
 
 def ours(make: Callable[[], Any], folder: Path, *, steps: int) -> dict[str, float]:
     """What our loop takes; the validation at its end is left out."""
-    composition = {POOLS[name]: count for name, count in COMPOSITION.items()}
-    committed = load_settings(CHECKOUT / "params.yaml").train.model_dump()
-    changes = {
-        "steps": steps,
-        "learning_rate_max": LEARNING_RATE,
-        "device": "cpu",
-        "checkpoint_every_steps": FEW + steps,
-    }
-    settings = SettledTrain.model_validate({**committed, **changes, "batch_composition": composition})
+    settings = _settings(steps=steps)
     store = folder / "features.zarr"
     train = RowReader(store / "train")
     taken = []
@@ -203,6 +200,39 @@ def ours(make: Callable[[], Any], folder: Path, *, steps: int) -> dict[str, floa
     parameters = sum(parameter.numel() for parameter in head.parameters())
     _, few, many = taken
     return {"parameters": parameters, "cpu_s": many[0] - few[0], "fetch_s": many[1] - few[1]}
+
+
+def _settings(*, steps: int) -> SettledTrain:
+    """Those of ``params.yaml``, with the batches, rate and steps of this comparison."""
+    committed = load_settings(CHECKOUT / "params.yaml").train.model_dump()
+    changes = {
+        "steps": steps,
+        "learning_rate_max": LEARNING_RATE,
+        "device": "cpu",
+        "checkpoint_every_steps": FEW + steps,
+        "batch_composition": {POOLS[name]: count for name, count in COMPOSITION.items()},
+    }
+    return SettledTrain.model_validate({**committed, **changes})
+
+
+def floor(folder: Path, *, steps: int) -> dict[str, float]:
+    """What the network takes alone: nothing fetched, disturbed, clipped, averaged or remembered."""
+    torch.manual_seed(0)
+    network = FlatDnn()
+    parameters = list(network.parameters())
+    optimizer = make_optimizer(network, _settings(steps=steps), learning_rate=LEARNING_RATE)
+    batch = torch.from_numpy(np.load(folder / "negatives.npy", mmap_mode="r")[: sum(COMPOSITION.values())].copy())
+    labels = (torch.arange(len(batch)) < COMPOSITION["targets"]).float().unsqueeze(1)
+    started = 0.0
+    for step in range(FEW + steps):
+        if step == FEW:
+            started = time.process_time()
+        for parameter in parameters:
+            parameter.grad = None
+        F.binary_cross_entropy_with_logits(network.layers(batch), labels).backward()
+        optimizer.step()
+    spent = time.process_time() - started
+    return {"parameters": sum(parameter.numel() for parameter in parameters), "cpu_s": spent, "fetch_s": 0.0}
 
 
 def peer(folder: Path, *, steps: int) -> dict[str, float] | str:

