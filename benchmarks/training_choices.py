@@ -39,10 +39,11 @@ from models.streaming import Head
 from steps.automatic_training import count_rows, settle_training
 from steps.candidates import Candidates, find_candidates
 from steps.feature_rows import input_name
+from steps.npy_sources import npy_sources
 from steps.overlay import lay_over, parse_option
 from steps.settings import Settings, load_settings
 from steps.store import RowReader
-from steps.training_rows import used_rows
+from steps.training_rows import dataset, used_rows
 from steps.verifier import verifier_config
 from steps.workers import map_in_order
 
@@ -139,12 +140,13 @@ def detectors(root: Path, settings: Settings) -> Iterator[tuple[str, Detector]]:
     found: dict[str, Candidates] = {}
     for names, head in zip(detector.config.inputs, detector.heads, strict=True):
         name = input_name(names)
+        rows = dataset(train, name, npy_sources(settings, name, root=root))
         found[name] = find_candidates(
             cast(Head, head),
             trained / name,
             history=histories[name],
-            train=train,
-            used=used_rows(train, settle_training(settings.train, count_rows(train))[0].batch_composition),
+            train=rows,
+            used=used_rows(rows, settle_training(settings.train, count_rows(train))[0].batch_composition),
             validation=validation,
             frontend=name,
             top_k=settings.average.top_k,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from flows.train import train
 from nanowakeword.errors import NanoWakewordError
+from steps.npy_sources import check_npy_sources
 from steps.settings import load_settings
 
 
@@ -21,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     workspace = options.workspace.resolve()
     try:
-        load_settings(workspace / "params.yaml")
+        check_npy_sources(load_settings(workspace / "params.yaml"), root=workspace)
         state = train(workspace, return_state=True)
     except NanoWakewordError as error:
         sys.stderr.write(f"error: {error}\n")

@@ -19,11 +19,13 @@ from models.detector import Detector
 from models.streaming import Head
 from steps.automatic_training import count_rows, settle_training
 from steps.candidates import find_candidates
+from steps.dataset import AdaptiveLossAwareDataset
 from steps.feature_rows import input_name
 from steps.fusion import calibrate, learn_weights
+from steps.npy_sources import check_npy_sources, npy_sources
 from steps.stage import Context
 from steps.store import RowReader
-from steps.training_rows import used_rows
+from steps.training_rows import dataset, used_rows
 from steps.validation import fuse, rate, stored_hops, stream_detector
 from steps.verifier import verifier_config
 
@@ -41,17 +43,18 @@ def run(context: Context) -> None:
     train, validation = RowReader(store / "train"), RowReader(store / "validation")
     detector = Detector(verifier_config(settings))
     settled, _ = settle_training(settings.train, count_rows(train))
-    used = used_rows(train, settled.batch_composition)
+    check_npy_sources(settings, root=context.root)
     histories = json.loads((context.input("train") / "history.json").read_text(encoding="utf-8"))
     choices: dict[str, Any] = {}
     budget, names = settings.train.validation_fa_per_hour, [input_name(names) for names in detector.config.inputs]
     for number, (name, head) in enumerate(zip(names, detector.heads, strict=True), start=1):
+        rows = dataset(train, name, npy_sources(settings, name, root=context.root))
         choices[name] = choose_weights(
             cast(Head, head),
             context.input("train") / name,
             history=histories[name],
-            train=train,
-            used=used,
+            train=rows,
+            used=used_rows(rows, settled.batch_composition),
             validation=validation,
             frontend=name,
             top_k=settings.average.top_k,
@@ -76,7 +79,7 @@ def choose_weights(
     checkpoints: Path,
     *,
     history: Sequence[Mapping[str, Any]],
-    train: RowReader,
+    train: AdaptiveLossAwareDataset,
     used: npt.NDArray[np.int64],
     validation: RowReader,
     frontend: str,

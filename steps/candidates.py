@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from models.streaming import Head
 from steps.checkpoints import checkpoint_paths
+from steps.dataset import AdaptiveLossAwareDataset
 from steps.store import RowReader
-from steps.training_rows import dataset
 from steps.validation import Validation, validate
 
 __all__ = ["Candidates", "find_candidates", "stable_checkpoints"]
@@ -63,7 +63,7 @@ def find_candidates(
     checkpoints: Path,
     *,
     history: Sequence[Mapping[str, Any]],
-    train: RowReader,
+    train: AdaptiveLossAwareDataset,
     used: npt.NDArray[np.int64],
     validation: RowReader,
     frontend: str,
@@ -96,7 +96,7 @@ def find_candidates(
     ranked = sorted(stable, key=lambda name: (singles[name].rank, -_step(name)))
     averaged = [name for name in saved if name in (ranked[:top_k] if len(stable) > 1 else list(saved)[-top_k:])]
     network.load_state_dict(_mean([saved[name]["network"] for name in averaged]))
-    _estimate_statistics(head, train, used, frontend=frontend)
+    _estimate_statistics(head, train, used)
     averages = {
         "moving average": saved[list(saved)[-1]]["ema"],
         "swa": {key: value.clone() for key, value in network.state_dict().items()},
@@ -145,7 +145,7 @@ def _mean(many: list[Weights]) -> Weights:
 
 
 @torch.no_grad()
-def _estimate_statistics(head: Head, data: RowReader, used: npt.NDArray[np.int64], *, frontend: str) -> None:
+def _estimate_statistics(head: Head, data: AdaptiveLossAwareDataset, used: npt.NDArray[np.int64]) -> None:
     """Batch-norm statistics of the weights as they now are, by a plain average over training rows."""
     network = cast(nn.Module, head)
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
@@ -156,9 +156,8 @@ def _estimate_statistics(head: Head, data: RowReader, used: npt.NDArray[np.int64
         norm.momentum = None
         norm.train()
     order = used[np.random.default_rng(0).permutation(len(used))[:_STATISTICS_ROWS]]
-    every = dataset(data, frontend)
     for rows in np.array_split(order, max(1, len(order) // 512)):
-        head.score_window(every.rows(rows, frames=head.window_frames))
+        head.score_window(data.rows(rows, frames=head.window_frames))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     network.eval()

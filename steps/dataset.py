@@ -89,6 +89,7 @@ class AdaptiveLossAwareDataset:
         sources: at least one.
 
     Attributes:
+        frames: least that a row has.
         losses: most recent loss of each row, float32 ``[n]``, 1 at the start; `DynamicClassAwareSampler` keeps it.
         pools: names of the pools, in the order in which they first occur.
 
@@ -103,6 +104,7 @@ class AdaptiveLossAwareDataset:
                 "sources of features", got=f"{sorted(widths)} values in a frame", expected="as many in each"
             )
         self._arrays = [source.features for source in sources]
+        self.frames = min(array.shape[1] for array in self._arrays)
         self._firsts = np.cumsum([0, *(array.shape[0] for array in self._arrays)])
         stretches = [stretch for source in sources for stretch in _stretches(source)]
         self.pools = tuple(dict.fromkeys(name for name, _ in stretches))

@@ -30,7 +30,7 @@ from steps.store import RowReader
 from steps.teacher import checkpoint_logits
 from steps.train import THREADS, keep_weights
 from steps.training import TrainingJob, train_head
-from steps.training_rows import used_rows
+from steps.training_rows import dataset, used_rows
 from steps.validation import fuse, rate, score_rows, stored_hops, stream_detector
 
 __all__ = ["SoftTargets", "run", "train_gate"]
@@ -148,12 +148,13 @@ def train_gate(
     )
     trained = train_head(head, job, progress=progress)
     keep_weights(job.checkpoints, weights, warn=progress.say)
+    rows = dataset(train, frontend)
     choice = choose_weights(
         head,
         weights,
         history=trained.history,
-        train=train,
-        used=used_rows(train, settled.batch_composition),
+        train=rows,
+        used=used_rows(rows, settled.batch_composition),
         validation=validation,
         frontend=frontend,
         top_k=settings.average.top_k,

@@ -1,8 +1,8 @@
 """``dvc.yaml``, derived: the table of stages gives the edges, the import graph gives the code.
 
 ``python -m steps pipeline`` writes it; a test compares it with the committed one. A workspace has the same file, with
-one dependency more for each manifest and folder that the section ``corpus`` names: DVC then sees when the recordings'
-list changes.
+one dependency more for each manifest and folder that the section ``corpus`` names, and for each file of
+``train.npy_sources``: DVC then sees when they change.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Final
 
 from steps.closure import closure
 from steps.settings import Settings, load_settings
-from steps.stage import STAGES, Stage
+from steps.stage import STAGES, Stage, own_paths
 
 __all__ = ["pipeline_text", "write_pipeline"]
 
 _HEADER: Final = """\
 # Made by `python -m steps pipeline` from the table of stages in steps/stage.py and from what each stage imports.
-# Run it after adding a stage or an import, and after changing a path of corpus; the tests compare.
+# Run it after adding a stage or an import, and after changing a path of a file of yours; the tests compare.
 """
 # Shown by `dvc metrics show` and `dvc plots show`.
 _FOOTER: Final = """\
@@ -64,8 +64,7 @@ def write_pipeline(workspace: Path) -> bool:
 
 def _stage_text(stage: Stage, settings: Settings) -> str:
     deps = [STAGES[name].out for name in stage.inputs]
-    if stage.name == "corpus":
-        deps += settings.corpus.paths
+    deps += own_paths(stage.name, settings)
     deps += [path.as_posix() for path in closure(f"steps.{stage.name}")]
     # DVC asks a shell: with `exec` the stage takes the shell's place, so that it is DVC's own child whatever the shell.
     return (

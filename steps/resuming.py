@@ -149,7 +149,10 @@ def _digest(path: Path) -> str:
     Raises:
         StorageError: there is neither.
     """
-    files = [path] if path.is_file() else sorted(path.rglob("zarr.json"))
+    if path.is_file():
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    files = sorted(path.rglob("zarr.json"))
     if not files:
         raise StorageError(f"no data at {path}", hint="Run: dvc repro")
     digest = hashlib.sha256()

@@ -23,7 +23,7 @@ from steps.closure import CHECKOUT, closure
 from steps.progress import Progress
 from steps.settings import Settings, load_settings
 
-__all__ = ["STAGES", "Beginning", "Context", "Stage", "run_stage", "stage_seconds"]
+__all__ = ["STAGES", "Beginning", "Context", "Stage", "own_paths", "run_stage", "stage_seconds"]
 
 
 _SECONDS: Final = "checkpoints/seconds.json"
@@ -178,6 +178,12 @@ def run_stage(name: str, *, root: Path, beginning: Beginning | None = None) -> N
             shutil.rmtree(old, ignore_errors=True)
 
 
+def own_paths(stage: str, settings: Settings) -> list[str]:
+    """Files and folders of the user's that a stage reads, absolute or relative to the workspace."""
+    own = {"corpus": settings.corpus.paths, "train": settings.train.npy_paths, "average": settings.train.npy_paths}
+    return own.get(stage, [])
+
+
 def stage_seconds(root: Path) -> dict[str, float]:
     """How long each stage took when it last ran to its end here; what an interrupted run had done before is not in it.
 
@@ -221,7 +227,11 @@ def _put_in_place(working: Path, final: Path) -> None:
 
 
 def _fingerprint(stage: Stage, settings: Settings, root: Path) -> str:
-    """Key for checkpoints: hash of the code, of the settings, and of the inputs' names, sizes and times."""
+    """Key for checkpoints: hash of the code, the settings, the user's files, and the inputs' names, sizes and times.
+
+    The user's files are written by nobody that we know, so that it is their bytes that count. Of one that is missing
+    the stage itself complains.
+    """
     digest = hashlib.sha256(str(settings.seed).encode())
     for path in closure(f"steps.{stage.name}"):
         digest.update((CHECKOUT / path).read_bytes())
@@ -232,4 +242,8 @@ def _fingerprint(stage: Stage, settings: Settings, root: Path) -> str:
         for file in sorted(f for f in folder.rglob("*") if f.is_file()):
             facts = file.stat()
             digest.update(f"{file.relative_to(folder)} {facts.st_size} {facts.st_mtime_ns}".encode())
+    for own in own_paths(stage.name, settings):
+        if (root / own).is_file():
+            with (root / own).open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()[:16]

@@ -11,21 +11,23 @@ from typing import Final
 import torch
 
 from models.table import build_head
-from nanowakeword.errors import StorageError
+from nanowakeword.errors import ConfigError, StorageError
 from steps.automatic_training import count_rows, settle_training
 from steps.checkpoints import checkpoint_paths, load_checkpoint
 from steps.derived import save_derived
 from steps.effective_settings import EffectiveSetting, effective_settings
 from steps.feature_rows import input_name
 from steps.losses import HardTargets
+from steps.npy_sources import check_npy_sources, npy_sources
 from steps.plots import plot_training
 from steps.resuming import describe_origin, find_beginning
-from steps.settings import SettledTrain
+from steps.settings import SettledTrain, Train
 from steps.stage import STAGES, Context
 from steps.store import RowReader
 from steps.training import TrainingJob, train_head
 from steps.training_record import Trained
 from steps.training_report import curve_csv, describe_run, format_run
+from steps.training_rows import row_labels
 from steps.verifier import verifier_config
 
 __all__ = ["run"]
@@ -48,17 +50,22 @@ def run(context: Context) -> None:
     settings, progress = context.settings, context.progress
     store = context.input("features") / "features.zarr"
     train, validation = RowReader(store / "train"), RowReader(store / "validation")
-    origin = describe_origin(settings, sections=STAGES["train"].sections, data={"features": store})
+    check_npy_sources(settings, root=context.root)
+    files = {f"npy_sources {path}": context.root / path for path in settings.train.npy_paths}
+    origin = describe_origin(settings, sections=STAGES["train"].sections, data={"features": store, **files})
     find_beginning(context.checkpoints, context.beginning, origin=origin, tell=progress.say)
     runs: dict[str, Trained] = {}
-    settled, derived = settle_training(settings.train, count_rows(train))
+    counts = count_rows(train)
+    _refuse_lone_sources(settings.train, counts)
+    settled, derived = settle_training(settings.train, counts)
     effective = effective_settings(settings, sections=STAGES["train"].sections, derived=derived)
     for line in _tell(effective):
         progress.say(line)
     save_derived(context.out, derived)
     config = verifier_config(settings)
-    for number, (names, network, form) in enumerate(zip(config.inputs, config.networks, config.forms, strict=True)):
-        frontend = input_name(names)
+    heads = [input_name(names) for names in config.inputs]
+    more = {name: npy_sources(settings, name, root=context.root) for name in heads}
+    for number, (frontend, network, form) in enumerate(zip(heads, config.networks, config.forms, strict=True)):
         seed = settings.seed * 1_000 + number
         torch.manual_seed(seed)
         head = build_head(
@@ -77,17 +84,29 @@ def run(context: Context) -> None:
             seed=seed,
             checkpoints=context.checkpoints / frontend,
             loss=HardTargets(
-                train["label"].all(),
+                row_labels(train, more[frontend]),
                 smoothing=settings.train.label_smoothing,
                 focal_gamma=settings.train.focal_gamma,
                 margin=settings.train.margin,
             ),
+            more=more[frontend],
         )
         with progress.table():
             runs[frontend] = train_head(head, job, progress=progress)
         keep_weights(job.checkpoints, context.out / frontend, warn=progress.say)
     _write_reports(runs, effective, settled, context.out)
     progress.say(f"see {context.root / STAGES['train'].out / 'report.md'}")
+
+
+def _refuse_lone_sources(train: Train, rows: Mapping[str, int]) -> None:
+    """A pool of files alone would be one of a single head, and of no gate."""
+    pools = {source.pool: source.path for source in train.npy_sources if not rows.get(source.pool)}
+    if pools:
+        raise ConfigError(
+            "train.npy_sources",
+            got="; ".join(f"{path} for the pool {pool}, which has no windows" for pool, path in pools.items()),
+            expected="some of " + ", ".join(pool for pool, count in rows.items() if count),
+        )
 
 
 def _tell(effective: Sequence[EffectiveSetting]) -> list[str]:

@@ -7,7 +7,7 @@ writes a checkpoint that holds all there is: a killed run goes on with the same 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from models.streaming import Head
 from nanowakeword.errors import ModelError, StorageError
 from steps.checkpoints import Checkpoints
+from steps.dataset import Source
 from steps.feature_noise import FeatureNoise, mask_features, mix_rows
 from steps.losses import PoolWeights
 from steps.moving_average import MovingAverage
@@ -51,6 +52,7 @@ class TrainingJob:
         seed: fixes the weights at the start, the batches and the noise.
         checkpoints: folder for checkpoints; one that is there already is gone on from.
         loss: logits ``[b, members]`` and row numbers -> loss of each sample ``[b]``.
+        more: rows to learn from that come after those of ``train``.
     """
 
     frontend: str
@@ -62,6 +64,7 @@ class TrainingJob:
     seed: int
     checkpoints: Path
     loss: LossFunction
+    more: Sequence[Source] = ()
 
 
 def train_head(head: Head, job: TrainingJob, *, progress: Progress) -> Trained:
@@ -74,7 +77,8 @@ def train_head(head: Head, job: TrainingJob, *, progress: Progress) -> Trained:
     """
     network, settings, device = cast(nn.Module, head), job.settings, pick_device(job.settings.device)
     composition = {str(pool): count for pool, count in settings.batch_composition.items()}
-    standardise(network, job.train, used_rows(job.train, composition), frontend=job.frontend, seed=job.seed)
+    data = dataset(job.train, job.frontend, job.more)
+    standardise(network, data, used_rows(data, composition), seed=job.seed)
     network.to(device)
     mean, deviation = cast(Tensor, network.mean), cast(Tensor, network.deviation)
     parameters = list(network.parameters())
@@ -86,7 +90,6 @@ def train_head(head: Head, job: TrainingJob, *, progress: Progress) -> Trained:
     )
     optimizer = make_optimizer(network, settings, learning_rate=job.learning_rate_max)
     schedule = make_schedule(optimizer, settings, learning_rate=job.learning_rate_max, steps=job.steps)
-    data = dataset(job.train, job.frontend)
     sampler = DynamicClassAwareSampler(
         data,
         composition,

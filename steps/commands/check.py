@@ -8,6 +8,7 @@ from nanowakeword.errors import ConfigError
 from steps.commands.options import add_workspace
 from steps.effective_settings import automatic_settings
 from steps.folders import find_in_folders
+from steps.npy_sources import check_npy_sources
 from steps.pronunciation import read_pronunciation
 from steps.settings import load_settings
 
@@ -30,6 +31,7 @@ def run(options: argparse.Namespace) -> None:
         if not (root / real).is_file():
             raise ConfigError("corpus.real", got=f"no file {real}", expected="the path of a manifest.csv, or null")
     find_in_folders(corpus, root=root, phrase=settings.wakeword.phrase)
+    check_npy_sources(settings, root=root)
     print(f"settings are valid; the phrase is {settings.wakeword.phrase!r}")
     automatic = automatic_settings(settings)
     print(f"automatic, derived from the data by augment and train: {', '.join(automatic) or 'none'}")

@@ -9,7 +9,18 @@ from steps.settings.reading import load_settings, parse_settings
 from steps.settings.recordings import Corpus, RawAudio, RealSplit
 from steps.settings.section import AUTO, Section
 from steps.settings.speech import ENGINES, Phrases, Synthesize, Wakeword
-from steps.settings.training import POOLS, Average, Distill, Isbl, Margin, NegativesUp, SettledTrain, SpecAugment, Train
+from steps.settings.training import (
+    POOLS,
+    Average,
+    Distill,
+    Isbl,
+    Margin,
+    NegativesUp,
+    NpySource,
+    SettledTrain,
+    SpecAugment,
+    Train,
+)
 from steps.settings.whole import AUTOMATIC, Settings
 from steps.settings.windows import FRONT_ENDS, Augment, Features, Shares
 
@@ -30,6 +41,7 @@ __all__ = [
     "Margin",
     "NegativesUp",
     "NetworkSection",
+    "NpySource",
     "Phrases",
     "Publish",
     "RawAudio",

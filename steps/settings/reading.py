@@ -91,6 +91,8 @@ def _known_keys(location: tuple[Any, ...]) -> list[str]:
     """Names of the fields at a place in the settings."""
     model: Any = Settings
     for part in location:
+        if isinstance(part, int):  # a place in a list of sections
+            continue
         model = model.model_fields[part].annotation
         # A section that may be null.
         model = next((kind for kind in get_args(model) if isinstance(kind, type) and issubclass(kind, Section)), model)

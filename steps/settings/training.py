@@ -12,7 +12,18 @@ from steps.settings.network import NetworkSection, check_activation, known_archi
 from steps.settings.section import AutoCount, AutoPositive, AutoRate, Count, Positive, Section, Share
 from steps.settings.windows import FRONT_ENDS
 
-__all__ = ["POOLS", "Average", "Distill", "Isbl", "Margin", "NegativesUp", "SettledTrain", "SpecAugment", "Train"]
+__all__ = [
+    "POOLS",
+    "Average",
+    "Distill",
+    "Isbl",
+    "Margin",
+    "NegativesUp",
+    "NpySource",
+    "SettledTrain",
+    "SpecAugment",
+    "Train",
+]
 
 POOLS = Literal["positive", "partial", "speech", "noise", "neighbour"]
 
@@ -71,6 +82,14 @@ class SpecAugment(Section):
     features: Positive
 
 
+class NpySource(Section):
+    """Features of the user's."""
+
+    path: Annotated[str, Field(min_length=1)]
+    frontend: FRONT_ENDS
+    pool: POOLS
+
+
 class Train(NetworkSection):
     """The heads' training."""
 
@@ -97,6 +116,7 @@ class Train(NetworkSection):
     margin: Margin | None
     negatives_up: NegativesUp | None
     batch_composition: Mapping[POOLS, AutoCount]
+    npy_sources: Annotated[tuple[NpySource, ...], Field(strict=False)]
     neighbour_weight: Share
     isbl: Isbl
     checkpoint_every_steps: Positive
@@ -109,6 +129,11 @@ class Train(NetworkSection):
         chosen = {str(name): architecture for name, architecture in self.architectures.items()}
         return self.choose(chosen.get(frontend, self.architecture))
 
+    @property
+    def npy_paths(self) -> list[str]:
+        """Of the files of `npy_sources`."""
+        return [source.path for source in self.npy_sources]
+
     @field_validator("architectures")
     @classmethod
     def _known_ones(cls, architectures: dict[str, str]) -> dict[str, str]:
@@ -120,6 +145,22 @@ class Train(NetworkSection):
             check_activation(self.activation_function, architecture)
         if self.architectures and self.fusion == "joined":
             raise ValueError("got architectures with fusion joined, which has one head; expected architectures {}")
+        return self
+
+    @model_validator(mode="after")
+    def _drawn_from(self) -> Self:
+        if not self.npy_sources:
+            return self
+        if self.fusion == "joined":
+            raise ValueError("got npy_sources with fusion joined, whose rows are of all front ends; expected []")
+        if len(set(self.npy_paths)) < len(self.npy_paths):
+            raise ValueError(f"got npy_sources {', '.join(self.npy_paths)}; expected each file once")
+        taken = [str(pool) for pool, count in self.batch_composition.items() if count]
+        if idle := [source.path for source in self.npy_sources if source.pool not in taken]:
+            raise ValueError(
+                f"got npy_sources {', '.join(idle)} of pools that batch_composition takes nothing of; expected some "
+                f"of {', '.join(taken)}"
+            )
         return self
 
     @model_validator(mode="after")

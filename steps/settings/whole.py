@@ -53,6 +53,12 @@ class Settings(Section):
                 f"train.architectures: got {', '.join(strange)}; expected some of features.frontends, "
                 f"{', '.join(self.features.frontends)}"
             )
+        asked = dict.fromkeys(str(source.frontend) for source in self.train.npy_sources)
+        if unused := [name for name in asked if name not in self.features.frontends]:
+            raise ValueError(
+                f"train.npy_sources: got {', '.join(unused)}; expected some of features.frontends, "
+                f"{', '.join(self.features.frontends)}"
+            )
         steps = min(steps for steps in (self.train.steps, self.distill.steps) if steps != AUTO)
         if self.train.warmup_steps >= steps:
             raise ValueError(

@@ -76,7 +76,7 @@ def test_other_settings_and_other_data_are_named(done: Path, tmp_path: Path, cap
     here = make_workspace(tmp_path / "here", seed=1, learning_rate_max=0.01, checkpoint_limit=4)
     assert main(["train", "--workspace", str(here), "--resume", str(done)]) == 1
     told = capsys.readouterr().err
-    assert "checkpoints of another training; got train.learning_rate_max is 0.002 there and 0.01 here; " in told
+    assert 'checkpoints of another training; got train.learning_rate_max is "auto" there and 0.01 here; ' in told
     assert "the data differ: features. Use the same settings and data" in told
     assert "checkpoint_limit" not in told
     assert not (here / "artifacts" / "train").exists()

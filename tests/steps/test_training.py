@@ -27,7 +27,7 @@ from steps.settings import NegativesUp, load_settings
 from steps.store import RowReader
 from steps.train import keep_weights
 from steps.training import TrainingJob, train_head
-from steps.training_rows import used_rows
+from steps.training_rows import dataset, used_rows
 from steps.validation import Validation, score_rows, validate
 from tests.steps.toy_features import POOLS, write_features
 
@@ -202,7 +202,7 @@ def test_a_pool_that_is_not_taken_is_as_good_as_absent(tmp_path: Path) -> None:
     settings = job.settings.model_copy(update={"batch_composition": composition})
     some = TrainingJob(**{**vars(job), "settings": settings, "checkpoints": tmp_path / "some"})
     train_head(make_head(), some, progress=Progress("train"))
-    assert used_rows(job.train, composition).tolist() == list(range(270))
+    assert used_rows(dataset(job.train, FRONT_END), composition).tolist() == list(range(270))
     without = RowReader(tmp_path / "without" / "train")
     none = TrainingJob(**{**vars(some), "train": without, "checkpoints": tmp_path / "none"})
     with pytest.raises(ConfigError, match="takes 3 rows of the pool 'neighbour'"):
@@ -221,12 +221,13 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(store: Path, 
 
 
 def candidates(job: TrainingJob, kept: Path, *, head: Head, history: list[dict[str, Any]]) -> Candidates:
+    rows = dataset(job.train, FRONT_END)
     return find_candidates(
         head,
         kept,
         history=history,
-        train=job.train,
-        used=used_rows(job.train, job.settings.batch_composition),
+        train=rows,
+        used=used_rows(rows, job.settings.batch_composition),
         validation=job.validation,
         frontend=FRONT_END,
         top_k=2,
@@ -239,12 +240,13 @@ def test_the_best_candidate_is_chosen_and_all_are_reported(store: Path, tmp_path
     trained = train_head(make_head(), job, progress=Progress("train"))
     keep_weights(job.checkpoints, tmp_path / "kept", warn=print)
     head = make_head()
+    rows = dataset(job.train, FRONT_END)
     choice = choose_weights(
         head,
         tmp_path / "kept",
         history=trained.history,
-        train=job.train,
-        used=used_rows(job.train, job.settings.batch_composition),
+        train=rows,
+        used=used_rows(rows, job.settings.batch_composition),
         validation=job.validation,
         frontend=FRONT_END,
         top_k=2,
