@@ -8,6 +8,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.representer import RoundTripRepresenter
 
 from nanowakeword.errors import ConfigError
 from steps.settings import Section, Settings
@@ -84,6 +85,7 @@ def dump_tree(tree: SettingsTree) -> str:
     yaml.representer.add_representer(
         type(None), lambda representer, _: representer.represent_scalar("tag:yaml.org,2002:null", "null")
     )
+    yaml.representer.add_representer(_Part, RoundTripRepresenter.represent_dict)
     stream = StringIO()
     yaml.dump(tree, stream)
     return stream.getvalue()
