@@ -48,6 +48,10 @@ class OpenStream:
             self.error = error
             self._task.cancel()
 
+    def settle(self) -> None:
+        """The task has been told: to a timeout of what it does next, it would else seem cancelled by others."""
+        self._task.uncancel()
+
 
 class Streams:
     """The open streams of one event loop.
@@ -92,6 +96,7 @@ class Streams:
             # A client that left cancels the task as well, and needs no answer.
             if stream.error is None:
                 raise
+            stream.settle()
             raise stream.error from None
         finally:
             self._streams.discard(stream)
