@@ -22,11 +22,17 @@ import torch
 from torch import Tensor, nn
 
 from models.frontends.base import FrontEndModule
-from models.frontends.table import FRONT_ENDS, build_front_end
+from models.frontends.logmel_options import LogMelOptions, PcenOptions
+from models.frontends.table import FRONT_ENDS, front_end_row
 from models.weights import fetch
 from nanowakeword.timing import HOP_S, HOP_SAMPLES
 from steps.onnx_files import export_detector
 
+ROWS = {
+    **FRONT_ENDS,
+    "logmel, normalised": front_end_row("logmel", logmel=LogMelOptions(normalisation_s=1.0)),
+    "logmel, pcen": front_end_row("logmel", logmel=LogMelOptions(pcen=PcenOptions())),
+}
 FLOOR_HOPS = 64
 WINDOWS, WINDOW_HOPS = 64, 25
 
@@ -99,8 +105,8 @@ def main() -> None:
     seconds = parser.parse_args().seconds
     torch.set_num_threads(1)
     print("front end            ms per 80 ms: median (least)   floor    published   torch, 64 windows of 2 s")
-    for name in FRONT_ENDS:
-        front = build_front_end(name)
+    for name, row in ROWS.items():
+        front = row.build()
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "front.onnx"
             export_detector(AsDetector(front), path, state_size=front.state_size, opset=18)

@@ -282,7 +282,9 @@ class TestProgram:
 
     def test_check(self, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["check", "--workspace", str(root)]) == 0
-        assert capsys.readouterr().out == "settings are valid; the phrase is 'hey nano'\n"
+        told = capsys.readouterr().out.splitlines()
+        assert told[0] == "settings are valid; the phrase is 'hey nano'"
+        assert told[1].startswith("automatic, derived from the data by augment and train: augment.copies, ")
 
     def test_check_looks_for_the_recordings(self, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
         params = root / "params.yaml"
