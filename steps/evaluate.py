@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from nanowakeword.card import BudgetThreshold
@@ -55,18 +56,10 @@ def run(context: Context) -> None:
             hear_material(gate, material, settings, seed=seed, like=verifier, progress=progress),
         )
 
-    calibration = _report(verifier, scored["calibration"][0], settings, thresholds={})
-    thresholds = [
-        BudgetThreshold(
-            fa_per_hour=budget,
-            threshold=1.0 if point.threshold is None else point.threshold,
-            hours=round(calibration.hours, 3),
-            basis=materials["calibration"].negatives_basis,
-        )
-        for budget, point in zip(settings.budgets_fa_per_hour, calibration.points, strict=True)
-    ]
-    chosen = {f"set for {item.fa_per_hour:g} per hour": item.threshold for item in thresholds}
-    test = _report(verifier, scored["test"][0], settings, thresholds=chosen)
+    basis = materials["calibration"].negatives_basis
+    thresholds, calibration, test = _rate(
+        verifier, {split: heard for split, (heard, _) in scored.items()}, settings, basis=basis
+    )
     budget = context.settings.publish.budget_fa_per_hour
     default = next(item.threshold for item in thresholds if item.fa_per_hour == budget)
     measured_on = materials["test"]
@@ -87,11 +80,57 @@ def run(context: Context) -> None:
         ),
         "confusables": confusables,
     }
+    if (int8 := folder / f"{name}_int8.onnx").is_file():  # where export.int8 asks for it
+        metrics["int8"] = _measure_int8(context, int8, materials, basis=basis)
     (context.out / "metrics.json").write_text(json.dumps(metrics, ensure_ascii=False, indent=2) + "\n", "utf-8")
     text = f"{measured_on.statement}\n\n{format_report(test)}\n{format_confusables(confusables)}"
     (context.out / "report.txt").write_text(text, encoding="utf-8")
     plot_det(test, context.out / "det.png")
     plot_confusables(confusables, context.out / "confusables.png", phrase=test.phrase)
+
+
+def _measure_int8(context: Context, path: Path, materials: dict[str, Material], *, basis: str) -> dict[str, Any]:
+    """What is measured of the detector, of the one with weights in 8 bits, with thresholds of its own."""
+    settings, seed = context.settings.evaluate, context.settings.seed
+    graph = Graph.load(path)
+    heard = {
+        split: hear_material(graph, material, settings, seed=seed, progress=_progress(context, split))
+        for split, material in materials.items()
+    }
+    thresholds, calibration, test = _rate(graph, heard, settings, basis=basis)
+    return {
+        "model": path.name,
+        "kibibytes": round(graph.n_bytes / 1024),
+        "budget_fa_per_hour": context.settings.publish.budget_fa_per_hour,
+        "thresholds": [asdict(item) for item in thresholds],
+        "test": test.to_dict(),
+        "calibration": calibration.to_dict(),
+    }
+
+
+def _rate(
+    graph: Graph, heard: dict[str, Heard], settings: Evaluate, *, basis: str
+) -> tuple[list[BudgetThreshold], Report, Report]:
+    """Thresholds chosen on the calibration split, and what they and others give there and on the test split.
+
+    Args:
+        graph: the model.
+        heard: both splits as it heard them.
+        settings: of the measurement.
+        basis: what the calibration's audio without the phrase is.
+    """
+    calibration = _report(graph, heard["calibration"], settings, thresholds={})
+    thresholds = [
+        BudgetThreshold(
+            fa_per_hour=budget,
+            threshold=1.0 if point.threshold is None else point.threshold,
+            hours=round(calibration.hours, 3),
+            basis=basis,
+        )
+        for budget, point in zip(settings.budgets_fa_per_hour, calibration.points, strict=True)
+    ]
+    chosen = {f"set for {item.fa_per_hour:g} per hour": item.threshold for item in thresholds}
+    return thresholds, calibration, _report(graph, heard["test"], settings, thresholds=chosen)
 
 
 def _report(graph: Graph, streamed: Heard, settings: Evaluate, *, thresholds: dict[str, float]) -> Report:

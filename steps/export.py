@@ -13,23 +13,28 @@ import torch
 from models.detector import Detector
 from models.heads_only import HeadsOnly
 from nanowakeword.errors import ModelError
+from nanowakeword.evaluation import Recording
 from nanowakeword.graph import Graph
 from nanowakeword.timing import HOP_SAMPLES
 from steps.card import first_card
-from steps.onnx_files import export_detector, export_heads, write_card
+from steps.int8 import check_int8, quantise_weights
+from steps.material import find_material
+from steps.onnx_files import export_detector, export_heads, read_card, write_card
 from steps.stage import Context
 
 __all__ = ["check_parity", "run"]
 
 _CHECK_HOPS = 60
 _CHECK_STREAMS = 2
+_INT8_RECORDINGS = 40  # of the phrase at most, and as many others
 
 
 def run(context: Context) -> None:
     """Export.
 
     Writes ``NAME.onnx`` (the detector), ``NAME_lite.onnx`` (the gate), ``NAME_head.onnx`` (features in, score out) and
-    ``NAME.pt`` (weights and configuration, for ``torch.load(weights_only=True)``).
+    ``NAME.pt`` (weights and configuration, for ``torch.load(weights_only=True)``); where the settings ask for it,
+    ``NAME_int8.onnx``, the detector with its weights in 8 bits.
     """
     settings = context.settings
     name = settings.wakeword.file_name
@@ -47,6 +52,8 @@ def run(context: Context) -> None:
         if kind == "detector":
             _export_heads(detector, context.out / f"{name}_head.onnx", context)
         context.progress.update(number, 2, unit="models")
+    if settings.export.int8:
+        _export_int8(context.out / f"{name}.onnx", context.out / f"{name}_int8.onnx", context)
 
 
 def check_parity(detector: Detector, path: Path, *, seed: int, tolerance: float) -> float:
@@ -110,6 +117,34 @@ def _export_heads(detector: Detector, path: Path, context: Context) -> None:
             got=f"{difference:.2g}",
             expected=f"at most {settings.export.tolerance:g}",
         )
+
+
+def _export_int8(original: Path, path: Path, context: Context) -> None:
+    """Round the detector's weights and compare the scores of calibration recordings."""
+    settings = context.settings
+    quantise_weights(original, path)
+    card = read_card(original)
+    # Its features are nearly those of the others, so nothing may take the one for the other.
+    frontends = [{**frontend, "fingerprint": f"{frontend['fingerprint']}-int8"} for frontend in card["frontends"]]
+    write_card(path, {**card, "name": path.stem, "frontends": frontends, "weights": "int8; filter banks int16"})
+    material = find_material(
+        "calibration",
+        phrase=settings.wakeword.phrase,
+        clips=context.input("synthesize"),
+        corpus=context.input("corpus"),
+    )
+    check_int8(
+        path,
+        original,
+        positives=_spread(material.positives),
+        negatives=_spread(material.negatives),
+        tolerance=settings.export.int8_tolerance,
+    )
+
+
+def _spread(recordings: list[Recording]) -> list[Recording]:
+    """Some of them, from the first to the last."""
+    return recordings[:: -(-len(recordings) // _INT8_RECORDINGS)]
 
 
 def _test_signal(rng: np.random.Generator) -> npt.NDArray[np.int16]:

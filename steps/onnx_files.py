@@ -14,12 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
+from models.frontends.base import FrontEndModule
 from nanowakeword.card import CARD_KEY
 from nanowakeword.errors import ModelError
 from nanowakeword.timing import HOP_SAMPLES
 from steps.onnx_recurrence import RECURRENT_OPERATORS
 
-__all__ = ["export_detector", "export_heads", "read_card", "write_card"]
+__all__ = ["export_detector", "export_front_end", "export_heads", "read_card", "write_card"]
 
 _EXAMPLE_STREAMS: Final = 2
 _EXAMPLE_HOPS: Final = 3
@@ -37,6 +38,11 @@ def export_detector(detector: nn.Module, path: Path, *, state_size: int, opset: 
         outputs=["score", "next_state", "features"],
         opset=opset,
     )
+
+
+def export_front_end(front: FrontEndModule, path: Path, *, opset: int) -> None:
+    """Write a front end alone, with a detector's ports; its first feature takes the place of the score."""
+    export_detector(_AsDetector(front), path, state_size=front.state_size, opset=opset)
 
 
 def export_heads(heads: nn.Module, path: Path, *, feature_shape: tuple[int, int], state_size: int, opset: int) -> None:
@@ -62,6 +68,17 @@ def export_heads(heads: nn.Module, path: Path, *, feature_shape: tuple[int, int]
         outputs=["score", "next_state"],
         opset=opset,
     )
+
+
+class _AsDetector(nn.Module):
+    def __init__(self, front: FrontEndModule) -> None:
+        super().__init__()
+        self.front = front
+
+    def forward(self, audio: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Int16 audio and state -> one value a hop, next state, features."""
+        features, state = self.front(audio.to(torch.float32), state)
+        return features[:, :: self.front.frames_per_hop, 0], state, features
 
 
 def read_card(path: Path) -> dict[str, Any]:

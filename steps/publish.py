@@ -57,11 +57,13 @@ def run(context: Context) -> None:
         f"{name}_head.onnx": measured,
         f"{name}_lite.onnx": {"threshold": metrics["gate"]["threshold"], "metrics": metrics["gate"]},
     }
+    if "int8" in metrics:
+        cards[metrics["int8"]["model"]] = _int8_card(metrics, measured["metrics"])
     for file, found in cards.items():
         shutil.copyfile(export / file, context.out / file)
         write_card(context.out / file, {**read_card(context.out / file), **final, **found})
-    Graph.load(context.out / f"{name}.onnx")
-    Graph.load(context.out / f"{name}_lite.onnx")
+    for file in cards.keys() - {f"{name}_head.onnx"}:
+        Graph.load(context.out / file)
     shutil.copyfile(export / f"{name}.pt", context.out / f"{name}.pt")
     for file in ("metrics.json", "det.png", "confusables.png"):
         shutil.copyfile(evaluate / file, context.out / file)
@@ -71,6 +73,19 @@ def run(context: Context) -> None:
     report = format_report_card(card, metrics, model=f"{name}.onnx", kibibytes=_kibibytes(context.out / f"{name}.onnx"))
     (context.out / "report.md").write_text(report, encoding="utf-8")
     add_entry(context.root, context.settings, metrics, git_commit=card["git_commit"])
+
+
+def _int8_card(metrics: dict[str, Any], measured: Any) -> dict[str, Any]:
+    """Thresholds and figures of the model with weights in 8 bits, and the misses of the one in float32 beside them."""
+    int8 = metrics["int8"]
+    chosen = next(item for item in int8["thresholds"] if item["fa_per_hour"] == int8["budget_fa_per_hour"])
+    splits = {split: _short(int8[split]) for split in ("test", "calibration")}
+    float32 = {point["name"]: point["misses"] for point in metrics["test"]["points"]}
+    return {
+        "threshold": chosen["threshold"],
+        "thresholds": int8["thresholds"],
+        "metrics": {**measured, **splits, "missed_with_float32": float32},
+    }
 
 
 def _short(report: dict[str, Any]) -> dict[str, Any]:

@@ -52,6 +52,7 @@ def format_report_card(card: dict[str, Any], metrics: dict[str, Any], *, model: 
         *(f"Note on {point['name']}: {point['note']}." for point in test["points"] if point["note"]),
         "",
         format_gate(metrics["gate"]).rstrip("\n"),
+        *([f"\n{_int8_line(metrics['int8'], test)}"] if "int8" in metrics else []),
         "",
         format_confusables(metrics["confusables"]).rstrip("\n"),
     ]
@@ -82,6 +83,22 @@ def _misses(point: dict[str, Any]) -> str:
     return " | ".join(
         f"{100 * rate['rate']:.1f} % ({100 * rate['low']:.1f}-{100 * rate['high']:.1f})"
         for rate in point["misses"].values()
+    )
+
+
+def _int8_line(int8: dict[str, Any], test: dict[str, Any]) -> str:
+    """What the weights in 8 bits change, each model at its own threshold for the published budget."""
+    name = f"set for {int8['budget_fa_per_hour']:g} per hour"
+    theirs, ours = (next(p for p in report["points"] if p["name"] == name) for report in (int8["test"], test))
+    changes = (
+        f"{condition} {100 * rate['rate']:.1f} % instead of {100 * ours['misses'][condition]['rate']:.1f} %"
+        for condition, rate in theirs["misses"].items()
+    )
+    heard = theirs["false_accepts"]["rate"], ours["false_accepts"]["rate"]
+    return (
+        f"`{int8['model']}`, {int8['kibibytes']} KiB, weights in 8 bits, at its own threshold for "
+        f"{int8['budget_fa_per_hour']:g} false accepts per hour, {theirs['threshold']:.4f}: missed, "
+        f"{'; '.join(changes)}; {heard[0]:.2f} false accepts per hour instead of {heard[1]:.2f}."
     )
 
 

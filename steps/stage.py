@@ -62,7 +62,7 @@ STAGES: Final[dict[str, Stage]] = {
         _stage("train", "features", sections=("features", "train")),
         _stage("average", "train", "features", sections=("features", "train", "average")),
         _stage("distill", "average", "features", sections=("features", "train", "average", "distill")),
-        _stage("export", "average", "distill", sections=("wakeword", "export")),
+        _stage("export", "average", "distill", "synthesize", "corpus", sections=("wakeword", "export")),
         _stage("evaluate", "export", "synthesize", "corpus", sections=("wakeword", "evaluate", "publish")),
         _stage(
             "publish",

@@ -67,7 +67,7 @@ def _facts(graph: Graph) -> list[tuple[str, str]]:
     ]
     rows += [("front end", _pairs(item)) for item in content.get("frontends", []) if isinstance(item, Mapping)]
     rows += [(key, _pairs(content[key])) for key in ("architecture", "training", "versions") if content.get(key)]
-    rows += [(key, str(content[key])) for key in ("git_commit", "created") if content.get(key)]
+    rows += [(key, str(content[key])) for key in ("weights", "git_commit", "created") if content.get(key)]
     return [(label, text) for label, text in rows if text]
 
 

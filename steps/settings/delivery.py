@@ -16,6 +16,8 @@ class Export(Section):
 
     opset: Annotated[int, Field(ge=18, le=21)]
     tolerance: Annotated[float, Field(gt=0.0)]
+    int8: bool
+    int8_tolerance: Annotated[float, Field(gt=0.0, le=1.0)]
 
 
 class Evaluate(Section):

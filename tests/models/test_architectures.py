@@ -16,11 +16,14 @@ from torch import Tensor, nn
 
 import models
 from models.catalogue import catalogue_text, count_parameters, macs_per_second, paper
+from models.detector import Detector, DetectorConfig
 from models.frontends.table import FRONT_ENDS
 from models.sizes import ACTIVATIONS, MAX_BLOCKS, SIZES, Pooling, SizeName, activations, choose_network
 from models.streaming import Head
 from models.table import ARCHITECTURES, build_head
 from nanowakeword.errors import ConfigError
+from nanowakeword.timing import HOP_SAMPLES
+from steps.int8 import quantise_weights
 from steps.onnx_files import export_heads
 
 CASES = [(architecture, frontend) for architecture in ARCHITECTURES for frontend in FRONT_ENDS]
@@ -30,6 +33,7 @@ OTHERS = {
     *("frames", "recurrent", "sizes", "streaming", "table", "weights"),
 }
 RECURRENT = {"crnn", "gru", "lstm", "rnn"}
+INT8_TOLERANCE = 0.05  # of the largest logit
 MEMBERS = 2
 HOPS = 24
 
@@ -272,7 +276,7 @@ class Several(nn.Module):
 
 @pytest.mark.parametrize("number", range(len(FRONT_ENDS)), ids=list(FRONT_ENDS))
 def test_the_exported_file_computes_the_same(number: int, tmp_path: Path) -> None:
-    """Each architecture on one of the front ends; whole, and streamed in random pieces."""
+    """Each architecture on one of the front ends; whole, and streamed in random pieces; and with weights in 8 bits."""
     frontend, row = list(FRONT_ENDS.items())[number]
     names = [name for place, name in enumerate(ARCHITECTURES) if place % len(FRONT_ENDS) == number]
     several = Several([toy(name, frontend, members=1, n_blocks=1) for name in names]).eval()
@@ -298,3 +302,23 @@ def test_the_exported_file_computes_the_same(number: int, tmp_path: Path) -> Non
             score, state = session.run(["score", "next_state"], {"features": piece, "state": state})
             parts.append(score)
         np.testing.assert_allclose(np.concatenate(parts, axis=2), expected, atol=1e-4, rtol=0)
+    quantise_weights(tmp_path / "several.onnx", tmp_path / "int8.onnx")
+    session = ort.InferenceSession(str(tmp_path / "int8.onnx"), providers=["CPUExecutionProvider"])
+    (rounded,) = session.run(["score"], {"features": features.numpy(), "state": np.zeros((3, size), np.float32)})
+    for logits, exact, name in zip(np.swapaxes(rounded, 0, 1), np.swapaxes(expected, 0, 1), names, strict=True):
+        assert 0 < np.abs(logits - exact).max() <= INT8_TOLERANCE * np.abs(exact).max(), name
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@torch.no_grad()
+def test_weights_and_configuration_come_back_without_pickle(architecture: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = choose_network(architecture, layer_size=8, n_blocks=2, embedding_dim=4)
+    detector = Detector(DetectorConfig(frontends=("logmel",), networks=(network,), members=2))
+    detector.settle_silence()
+    torch.save(detector.save_state(), tmp_path / "detector.pt")
+    again = Detector.from_saved(torch.load(tmp_path / "detector.pt", weights_only=True))
+    assert again.config == detector.config
+    audio = torch.randint(-3_000, 3_000, (1, 5 * HOP_SAMPLES), dtype=torch.int16)
+    zeros = torch.zeros(1, detector.state_size)
+    assert torch.equal(again(audio, zeros)[0], detector(audio, zeros)[0])

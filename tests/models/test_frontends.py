@@ -19,7 +19,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import Tensor
 
 import models.frontends
 from models.frontends.base import FrontEndModule
@@ -30,7 +30,7 @@ from models.streaming import settle
 from models.weights import fetch
 from nanowakeword.errors import ConfigError, DependencyError
 from nanowakeword.timing import HOP_SAMPLES, SAMPLE_RATE_HZ
-from steps.onnx_files import export_detector
+from steps.onnx_files import export_front_end
 from steps.settings import FRONT_ENDS as FRONT_ENDS_IN_SETTINGS
 
 TOLERANCE = 1e-5  # relative to the largest feature; embeddings reach 60
@@ -230,21 +230,9 @@ def test_features_are_those_of_this_revision(name: str, front: FrontEndModule) -
     assert features[0, -1, :3].tolist() == pytest.approx(PINNED[name], abs=2e-3), hint
 
 
-class AsDetector(nn.Module):
-    """A front end with a detector's inputs and outputs; a feature takes the place of the score."""
-
-    def __init__(self, front: FrontEndModule) -> None:
-        super().__init__()
-        self.front = front
-
-    def forward(self, audio: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        features, state = self.front(audio.to(torch.float32), state)
-        return features[:, :: self.front.frames_per_hop, 0], state, features
-
-
 def test_exported_equals_torch(front: FrontEndModule, tmp_path: Path) -> None:
     path = tmp_path / "front.onnx"
-    export_detector(AsDetector(front), path, state_size=front.state_size, opset=18)
+    export_front_end(front, path, opset=18)
     session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
     for streams in (1, 3):
         audio = speechlike(streams=streams, hops=15, seed=streams)
