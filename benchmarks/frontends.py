@@ -19,14 +19,14 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.frontends.base import FrontEndModule
 from models.frontends.logmel_options import LogMelOptions, PcenOptions
 from models.frontends.table import FRONT_ENDS, front_end_row
 from models.weights import fetch
 from nanowakeword.timing import HOP_S, HOP_SAMPLES
-from steps.onnx_files import export_detector
+from steps.onnx_files import export_front_end
 
 ROWS = {
     **FRONT_ENDS,
@@ -35,19 +35,6 @@ ROWS = {
 }
 FLOOR_HOPS = 64
 WINDOWS, WINDOW_HOPS = 64, 25
-
-
-class AsDetector(nn.Module):
-    """A front end with a detector's inputs and outputs; a feature takes the place of the score."""
-
-    def __init__(self, front: FrontEndModule) -> None:
-        super().__init__()
-        self.front = front
-
-    def forward(self, audio: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Int16 audio and state -> one value a hop, next state, features."""
-        features, state = self.front(audio.to(torch.float32), state)
-        return features[:, :: self.front.frames_per_hop, 0], state, features
 
 
 def session(path: Path) -> Any:
@@ -109,7 +96,7 @@ def main() -> None:
         front = row.build()
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "front.onnx"
-            export_detector(AsDetector(front), path, state_size=front.state_size, opset=18)
+            export_front_end(front, path, opset=18)
             graph = session(path)
         median, least = milliseconds(streamed(graph, state_size=front.state_size, hops=1), seconds=seconds)
         _, floor = milliseconds(streamed(graph, state_size=front.state_size, hops=FLOOR_HOPS), seconds=seconds)
