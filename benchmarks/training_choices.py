@@ -4,6 +4,7 @@
     python benchmarks/training_choices.py OUT workspaces/alexa --steps 50                # a quick try
     python benchmarks/training_choices.py OUT workspaces/alexa --also train.pooling=max  # another setting beside them
     python benchmarks/training_choices.py OUT workspaces/alexa --show                    # the table of what is done
+    python benchmarks/training_choices.py OUT workspaces/alexa --show --split calibration     # to choose a setting by
 
 A workspace has its stages done up to features, with real recordings. Heads are trained by the stage train on those very
 features; OUT keeps what was found, so a run that was stopped goes on. Two processes by default, one core each.
@@ -12,7 +13,7 @@ by loss      the settings of the workspace: ISBL
 uniform      train.isbl.alpha=0, with which the equation gives each row of a pool the same share
 
 and of each training four detectors: the weights that validation keeps, the average of stable checkpoints (swa), the
-moving average, and the best single checkpoint. Misses are those of the test split's recordings of the phrase, at the
+moving average, and the best single checkpoint. Misses are those of the split's recordings of the phrase, at the
 threshold that the published budget asks for on its recordings without it; limits and differences as in
 ``benchmarks/leave_one_out.py``, the first row being the whole.
 """
@@ -31,7 +32,7 @@ from typing import Any, Final, cast
 
 import torch
 
-from benchmarks.heard import hear
+from benchmarks.heard import SPLITS, hear
 from benchmarks.leave_one_out import PEOPLE, Missed, line, measure
 from benchmarks.variants import make_stages, prepare_variant, save_result
 from models.detector import Detector
@@ -49,7 +50,6 @@ from steps.workers import map_in_order
 
 SAMPLING: Final = {"by loss": "", "uniform": "train.isbl.alpha=0.0"}
 KINDS: Final = ("kept", "swa", "moving average", "best single")
-SPLIT: Final = "test"
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="of each training (default: the workspace's)")
     parser.add_argument("--also", nargs="+", default=[], metavar="KEY=VALUE", help="more rows: other settings")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--split", choices=SPLITS, default=SPLITS[-1], help="to show (test)")
     parser.add_argument("--show", action="store_true", help="only print the table")
     options = parser.parse_args()
     rows = {**SAMPLING, **{option: option for option in options.also}}
@@ -105,7 +106,7 @@ def main() -> None:
             for number, _ in enumerate(done, start=1):
                 print(f"{number} of {len(left)} trainings, {time.monotonic() - started:.0f} s", flush=True)
     for workspace in options.workspaces:
-        print_table(workspace, [one for one in trainings if one.workspace == workspace])
+        print_table(workspace, [one for one in trainings if one.workspace == workspace], split=options.split)
 
 
 def train(training: Training) -> None:
@@ -124,8 +125,7 @@ def train(training: Training) -> None:
         features.symlink_to((training.workspace / "artifacts" / "features").resolve(), target_is_directory=True)
     make_stages(root, "train")
     results = {
-        kind: measure(detector, training.out / "heard", settings, splits=(SPLIT,))
-        for kind, detector in detectors(root, settings)
+        kind: measure(detector, training.out / "heard", settings) for kind, detector in detectors(root, settings)
     }
     save_result(root / "result.json", results, spent=root / "checkpoints")
 
@@ -160,7 +160,7 @@ def detectors(root: Path, settings: Settings) -> Iterator[tuple[str, Detector]]:
         yield kind, detector
 
 
-def print_table(workspace: Path, trainings: list[Training]) -> None:
+def print_table(workspace: Path, trainings: list[Training], *, split: str) -> None:
     """Misses of each row, and how they differ from those of the first."""
     by_row: dict[str, dict[int, Missed]] = {}
     for training in trainings:
@@ -174,9 +174,10 @@ def print_table(workspace: Path, trainings: list[Training]) -> None:
     budget = load_settings(workspace / "params.yaml").publish.budget_fa_per_hour
     whole, width = next(iter(by_row.values())), 2 + max(map(len, by_row))
     for condition in PEOPLE:
-        print(f"\n{workspace.resolve().name}, {condition}: missed at {budget:g} false accepts per hour, %; difference")
+        title = f"{workspace.resolve().name}, {split}, {condition}"
+        print(f"\n{title}: missed at {budget:g} false accepts per hour, %; difference")
         for name, by_seed in by_row.items():
-            print(f"  {name:<{width}}{line(by_seed, whole, SPLIT, condition)}")
+            print(f"  {name:<{width}}{line(by_seed, whole, split, condition)}")
 
 
 def _hear(workspace: Path, out: Path) -> None:
