@@ -10,7 +10,7 @@ where ``L_i`` is its most recent loss, 1 for all at the start. A batch takes a f
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -19,7 +19,7 @@ import torch
 
 from nanowakeword.errors import ConfigError
 from steps.dataset import AdaptiveLossAwareDataset
-from steps.sum_tree import SumTree
+from steps.sum_tree import SumTrees
 
 __all__ = ["DynamicClassAwareSampler"]
 
@@ -68,15 +68,18 @@ class DynamicClassAwareSampler:
         self._decay, self._reset_every = loss_decay, reset_every_batches
         self._losses: npt.NDArray[np.float32] = dataset.losses.numpy()  # the same memory
         self._shares = {pool: count for pool, count in composition.items() if count}
-        self._pools = {pool: _Pool(*dataset.stretches(pool)) for pool in self._shares}
+        stretches = {pool: dataset.stretches(pool) for pool in self._shares}
         for pool, count in self._shares.items():
-            if not len(self._pools[pool]):
+            if not len(stretches[pool][0]):
                 raise ConfigError(
                     f"train.batch_composition takes {count} rows of the pool {pool!r}",
                     got="no rows of it in the data",
                     hint="Set its share to 0, or make some of it",
                 )
+        self._stretches = list(stretches.values())
+        self._sizes = [int(lengths.sum()) for _, lengths in self._stretches]
         self._plant()
+        self._leaves = _Leaves(self._stretches, self._trees.firsts)
 
     def draw(self) -> Numbers:
         """Row numbers of the next batch, pool after pool in the order of the composition."""
@@ -84,21 +87,31 @@ class DynamicClassAwareSampler:
             self._losses.fill(1.0)
             self._plant()
         self._batches += 1
-        return np.concatenate(
-            [self._pools[pool].rows(self._draw(self._trees[pool], count)) for pool, count in self._shares.items()]
-        )
+        counts, sizes = list(self._shares.values()), self._sizes
+        # Drawn with repeats, and these left out, is drawn one after the other from what is left. A few more than needed
+        # are drawn, so that one round is mostly enough.
+        wanted = [n if n > size else n + n // _SPARE + 1 for n, size in zip(counts, sizes, strict=True)]
+        drawn = self._trees.draw({tree: self._rng.random(n) for tree, n in enumerate(wanted)})
+        is_new = np.zeros(len(drawn), bool)
+        is_new[np.unique(drawn, return_index=True)[1]] = True
+        taken, end = [], 0
+        for tree, (count, size, n) in enumerate(zip(counts, sizes, wanted, strict=True)):
+            mine, new, end = drawn[end : end + n], is_new[end : end + n], end + n
+            taken.append(mine if count > size else self._complete(tree, mine[new][:count], count))
+        return self._leaves.rows(np.concatenate(taken))
 
     def update(self, rows: Numbers, losses: npt.NDArray[np.floating]) -> None:
-        """Remember the losses of rows that were just trained on; of a row that is there twice, the last one."""
-        self._losses[rows] = self._decay * self._losses[rows] + (1.0 - self._decay) * losses
-        pool_of = self._dataset.pool_of(rows)
-        for pool, tree in self._trees.items():
-            mine = rows[pool_of == self._dataset.pools.index(pool)]
-            tree.set(self._pools[pool].places(mine), self._weights(self._losses[mine]))
+        """Remember the losses of rows that were drawn and trained on; of a row that is there twice, the last one."""
+        if self._decay:
+            losses = self._decay * self._losses[rows] + (1.0 - self._decay) * losses
+        self._losses[rows] = losses
+        self._trees.set(self._leaves.of(rows), self._weights(self._losses[rows]))
 
     def probabilities(self, pool: str) -> npt.NDArray[np.float64]:
         """P(x_i) of the equation for each row of a pool, in the order of the dataset."""
-        weights = self._trees[pool].weights(np.arange(len(self._pools[pool]))).astype(np.float64)
+        tree = list(self._shares).index(pool)
+        first = self._trees.firsts[tree]
+        weights = self._trees.weights(np.arange(first, first + self._sizes[tree])).astype(np.float64)
         shares: npt.NDArray[np.float64] = weights / weights.sum()
         return shares
 
@@ -125,60 +138,52 @@ class DynamicClassAwareSampler:
 
     def _plant(self) -> None:
         """Build the trees from the losses as they are."""
-        self._trees = {}
-        for name, pool in self._pools.items():
-            weights = np.empty(len(pool), np.float32)
-            for first in range(0, len(pool), _BLOCK):
-                places = np.arange(first, min(first + _BLOCK, len(pool)))
-                weights[places] = self._weights(self._losses[pool.rows(places)])
-            self._trees[name] = SumTree(weights)
+        planted = []
+        for (firsts, lengths), size in zip(self._stretches, self._sizes, strict=True):
+            before, weights = np.cumsum([0, *lengths]), np.empty(size, np.float32)
+            for first in range(0, size, _BLOCK):
+                places = np.arange(first, min(first + _BLOCK, size))
+                stretch = np.searchsorted(before, places, side="right") - 1
+                weights[places] = self._weights(self._losses[firsts[stretch] + places - before[stretch]])
+            planted.append(weights)
+        self._trees = SumTrees(planted)
 
-    def _draw(self, tree: SumTree, count: int) -> Numbers:
-        """Places of some rows in their pool."""
-        if count > len(tree):
-            return tree.draw(self._rng.random(count))
-        # Drawn with repeats, and these left out, is drawn one after the other from what is left. A few more than needed
-        # are drawn, so that one round is mostly enough. Rows that were taken weigh nothing in the rounds after it: else
-        # one heavy row would be drawn for ever.
-        taken = self._first_of(tree, count)
-        if len(taken) == count:
-            return taken
+    def _complete(self, tree: int, taken: Numbers, count: int) -> Numbers:
+        """Add leaves of a tree until there are ``count`` different ones."""
+        # Rows that were taken weigh nothing in the rounds after it: else one heavy row would be drawn for ever.
         weights = np.zeros(0, np.float32)
         while (missing := count - len(taken)) > 0:
-            weights = np.concatenate([weights, tree.weights(taken[len(weights) :])])
-            tree.set(taken, 0.0)
-            taken = np.concatenate([taken, self._first_of(tree, missing)])
-        tree.set(taken[: len(weights)], weights)
+            weights = np.concatenate([weights, self._trees.weights(taken[len(weights) :])])
+            self._trees.set(taken, 0.0)
+            drawn = self._trees.draw({tree: self._rng.random(missing + missing // _SPARE + 1)})
+            new = drawn[np.sort(np.unique(drawn, return_index=True)[1])[:missing]]
+            taken = np.concatenate([taken, new])
+        if len(weights):
+            self._trees.set(taken[: len(weights)], weights)
         return taken
 
-    def _first_of(self, tree: SumTree, count: int) -> Numbers:
-        """The first distinct leaves of some draws, in their order: at most ``count``."""
-        drawn = tree.draw(self._rng.random(count + count // _SPARE + 1))
-        new: Numbers = drawn[np.sort(np.unique(drawn, return_index=True)[1])[:count]]
-        return new
 
-
-class _Pool:
-    """Rows of one pool: places 0, 1, 2... in it to row numbers, and back, by bisection.
+class _Leaves:
+    """Row numbers to leaves of the trees, and back, by bisection.
 
     Args:
-        firsts: first row of each stretch of its rows.
-        lengths: of the stretches.
+        stretches: first row and length of each stretch of rows, for each tree in the order of its leaves.
+        firsts: first leaf of each tree.
     """
 
-    def __init__(self, firsts: Numbers, lengths: Numbers) -> None:
-        self._firsts = firsts
-        self._before = np.concatenate([[0], np.cumsum(lengths)])
+    def __init__(self, stretches: Sequence[tuple[Numbers, Numbers]], firsts: Numbers) -> None:
+        before = [np.cumsum(lengths) - lengths for _, lengths in stretches]
+        self._leaves = np.concatenate([first + some for first, some in zip(firsts, before, strict=True)])
+        self._shifts = np.concatenate([rows for rows, _ in stretches]) - self._leaves
+        self._order = np.argsort(self._leaves + self._shifts)
+        self._rows = (self._leaves + self._shifts)[self._order]
 
-    def __len__(self) -> int:
-        return int(self._before[-1])
-
-    def rows(self, places: Numbers) -> Numbers:
-        stretch = np.searchsorted(self._before, places, side="right") - 1
-        rows: Numbers = self._firsts[stretch] + places - self._before[stretch]
+    def rows(self, leaves: Numbers) -> Numbers:
+        """Rows of some leaves."""
+        rows: Numbers = leaves + self._shifts[np.searchsorted(self._leaves, leaves, side="right") - 1]
         return rows
 
-    def places(self, rows: Numbers) -> Numbers:
-        stretch = np.searchsorted(self._firsts, rows, side="right") - 1
-        places: Numbers = self._before[stretch] + rows - self._firsts[stretch]
-        return places
+    def of(self, rows: Numbers) -> Numbers:
+        """Leaves of some rows."""
+        leaves: Numbers = rows - self._shifts[self._order[np.searchsorted(self._rows, rows, side="right") - 1]]
+        return leaves

@@ -17,7 +17,7 @@ from nanowakeword.errors import ConfigError, StorageError
 from steps.dataset import AdaptiveLossAwareDataset, NpyRows, Source
 from steps.sampling import DynamicClassAwareSampler
 from steps.store import RowReader, RowWriter
-from steps.sum_tree import SumTree
+from steps.sum_tree import SumTrees
 
 
 class Blank:
@@ -47,7 +47,7 @@ def test_probabilities_follow_the_equation() -> None:
     np.testing.assert_allclose(sampler.probabilities("a"), expected / expected.sum(), rtol=1e-6)
 
 
-@pytest.mark.parametrize("n", [12, 32, 33, 1_100])  # one block of the tree, a full one, one more, three levels
+@pytest.mark.parametrize("n", [12, 32, 33, 1_100])  # one block of the tree, a full one, one more, many
 def test_draws_follow_the_probabilities(n: int) -> None:
     sampler = make(n=n)
     losses = np.linspace(0.05, 3.0, n)
@@ -165,36 +165,52 @@ def test_it_goes_on_exactly_where_it_was() -> None:
         resumed.update(rows, losses)
 
 
-def test_no_error_gathers_in_the_tree() -> None:
-    """After many changes over fifteen orders of magnitude the tree is, to the last bit, that of the same weights."""
+def test_no_error_gathers_in_the_trees() -> None:
+    """After many changes over fifteen orders of magnitude they are, to the last bit, those of the same weights."""
     rng = np.random.default_rng(4)
-    weights = rng.random(5_000).astype(np.float32)
-    tree = SumTree(weights)
+    sizes = (5_000, 150_000)  # two steps high, the first a part of a node at the top
+    trees = SumTrees([rng.random(n).astype(np.float32) for n in sizes])
+    leaves = np.concatenate([trees.firsts[k] + np.arange(n) for k, n in enumerate(sizes)])
+    weights = trees.weights(leaves)
     for _ in range(2_000):
-        some = rng.integers(0, 5_000, 50)
-        weights[some] = new = (10.0 ** rng.uniform(-12, 3, 50)).astype(np.float32)
-        tree.set(some, new)
-    weights = tree.weights(np.arange(5_000))
-    assert tree.total == SumTree(weights).total
-    np.testing.assert_array_equal(tree.draw(points := rng.random(5_000)), SumTree(weights).draw(points))
-    assert tree.total == pytest.approx(weights.astype(float).sum(), rel=1e-12)
+        some = np.concatenate([rng.integers(0, 5_000, 50), rng.integers(5_000, sum(sizes), 50)])
+        weights[some] = new = (10.0 ** rng.uniform(-12, 3, 100)).astype(np.float32)
+        trees.set(leaves[some], new)
+    np.testing.assert_array_equal(trees.weights(leaves), weights)
+    parts = np.split(weights, [5_000])
+    points = {k: rng.random(5_000) for k in range(2)}
+    np.testing.assert_array_equal(trees.draw(points), SumTrees(parts).draw(points))
+    for k, part in enumerate(parts):
+        assert trees.total(k) == SumTrees(parts).total(k) == pytest.approx(part.astype(float).sum(), rel=1e-12)
+
+
+def test_a_tree_is_drawn_from_as_if_it_were_alone() -> None:
+    """Beside others that outweigh it by thirty orders of magnitude, whether it is drawn from with them or not."""
+    rng = np.random.default_rng(5)
+    weights = [(scale * rng.random(n)).astype(np.float32) for n, scale in ((70, 1e20), (1_500, 1e-10), (33, 1.0))]
+    trees, points = SumTrees(weights), [rng.random(400) for _ in weights]
+    alone = [SumTrees([some]).draw({0: those}) for some, those in zip(weights, points, strict=True)]
+    drawn = np.split(trees.draw(dict(enumerate(points))), 3)
+    for k, first in enumerate(trees.firsts):
+        np.testing.assert_array_equal(drawn[k], alone[k] + first)
+        np.testing.assert_array_equal(trees.draw({k: points[k]}), drawn[k])
 
 
 def test_a_weight_of_zero_is_never_drawn() -> None:
     weights = np.zeros(3_000, np.float32)
     weights[[7, 40, 1_999]] = [1e-30, 1.0, 1e30]
-    tree = SumTree(weights)
+    trees = SumTrees([weights, np.ones(5, np.float32)])
     edges = np.array([0.0, np.nextafter(1.0, 0.0), 0.5])
-    assert set(tree.draw(np.concatenate([edges, np.random.default_rng(0).random(500)]))) <= {7, 40, 1_999}
+    assert set(trees.draw({0: np.concatenate([edges, np.random.default_rng(0).random(500)])})) <= {7, 40, 1_999}
 
 
 def test_the_last_point_falls_on_the_last_weight() -> None:
     """Sums taken in another order differ in their last bits: the very end must not lie beyond it."""
     rng, end = np.random.default_rng(6), np.array([np.nextafter(1.0, 0.0)])
-    for n in range(33, 533):
+    for n in [*range(33, 533), 140_000]:
         weights = (10.0 ** rng.uniform(-9, 3, n)).astype(np.float32)
         weights[-5:] = 0.0
-        assert SumTree(weights).draw(end) == n - 6
+        assert SumTrees([weights, weights]).draw({0: end}) == n - 6
 
 
 def test_ten_million_rows_are_drawn_by_their_weights() -> None:
