@@ -22,6 +22,7 @@ from nanowakeword.errors import ModelError, StorageError
 from steps.checkpoints import Checkpoints
 from steps.dataset import Source
 from steps.feature_noise import FeatureNoise, mask_features, mix_rows
+from steps.feature_rows import AUDIO
 from steps.losses import PoolWeights
 from steps.moving_average import MovingAverage
 from steps.optimisation import make_optimizer, make_schedule, pick_device
@@ -43,7 +44,7 @@ class TrainingJob:
     """What to train on, and how.
 
     Attributes:
-        frontend: name of the front end, which is also the name of the features' array.
+        frontend: name of the features, see `steps.feature_rows.feature_rows`.
         train: rows to learn from.
         validation: rows to choose by, of other voices.
         settings: as in ``params.yaml``, with nothing left to derive.
@@ -78,16 +79,19 @@ def train_head(head: Head, job: TrainingJob, *, progress: Progress) -> Trained:
     network, settings, device = cast(nn.Module, head), job.settings, pick_device(job.settings.device)
     composition = {str(pool): count for pool, count in settings.batch_composition.items()}
     data = dataset(job.train, job.frontend, job.more)
-    standardise(network, data, used_rows(data, composition), seed=job.seed)
+    if job.frontend != AUDIO:  # else it brings its front ends along, and their features were standardised before
+        standardise(network, data, used_rows(data, composition), seed=job.seed)
     network.to(device)
-    mean, deviation = cast(Tensor, network.mean), cast(Tensor, network.deviation)
     parameters = list(network.parameters())
     ema = MovingAverage(network, decay=settings.ema_decay)
-    noise = FeatureNoise(
-        settings.feature_noise * deviation,
-        batch_values=sum(composition.values()) * head.window_frames * len(deviation),
-        seed=[job.seed, 3],
-    )
+    noise = None
+    if settings.feature_noise:
+        deviation = cast(Tensor, network.deviation)
+        noise = FeatureNoise(
+            settings.feature_noise * deviation,
+            batch_values=sum(composition.values()) * head.window_frames * len(deviation),
+            seed=[job.seed, 3],
+        )
     optimizer = make_optimizer(network, settings, learning_rate=job.learning_rate_max)
     schedule = make_schedule(optimizer, settings, learning_rate=job.learning_rate_max, steps=job.steps)
     sampler = DynamicClassAwareSampler(
@@ -122,9 +126,10 @@ def train_head(head: Head, job: TrainingJob, *, progress: Progress) -> Trained:
         rows = sampler.draw()
         weights = weigh(negative_weight=trained.negative_weight).to(device)
         batch = data.rows(rows, frames=head.window_frames).to(device)
-        noise.add_to(batch)
+        if noise is not None:
+            noise.add_to(batch)
         if settings.spec_augment is not None:
-            batch = mask_features(batch, settings.spec_augment, filling=mean)
+            batch = mask_features(batch, settings.spec_augment, filling=cast(Tensor, network.mean))
         if settings.mixup_alpha:
             partners, share = (part.to(device) for part in mix_rows(len(rows), alpha=settings.mixup_alpha))
             batch = torch.lerp(batch[partners], batch, share[:, None, None])
