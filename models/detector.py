@@ -39,6 +39,7 @@ class DetectorConfig:
         members: networks of a head whose logits are averaged.
         fusion: of several front ends.
         logmel: options of that front end.
+        tuned: front ends whose weights are the detector's own, fine-tuned with its heads.
     """
 
     frontends: tuple[str, ...]
@@ -46,6 +47,7 @@ class DetectorConfig:
     members: int
     fusion: Literal["average", "learned", "joined"] = "average"
     logmel: LogMelOptions = field(default_factory=LogMelOptions)
+    tuned: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> DetectorConfig:
@@ -56,6 +58,8 @@ class DetectorConfig:
             members=fields["members"],
             fusion=fields["fusion"],
             logmel=LogMelOptions.from_json(fields["logmel"]),
+            # Detectors of before there was fine-tuning do not say it.
+            tuned=tuple(fields.get("tuned", ())),
         )
 
     @property
@@ -176,16 +180,25 @@ class Detector(nn.Module):
         )
 
     def save_state(self) -> dict[str, Any]:
-        """Weights and configuration, for ``torch.save``; frozen front ends are rebuilt from their packages."""
-        heads = {key: value for key, value in self.state_dict().items() if not key.startswith("frontends.")}
-        return {"config": asdict(self.config), "state_dict": heads}
+        """Weights and configuration, for ``torch.save``; of a front end what is not tuned comes out of its package."""
+        packaged = self._packaged_keys()
+        own = {key: value for key, value in self.state_dict().items() if key not in packaged}
+        return {"config": asdict(self.config), "state_dict": own}
+
+    def _packaged_keys(self) -> set[str]:
+        """Keys of the state that are not saved: all of front ends, but for the weights of tuned ones."""
+        packaged = {key for key in self.state_dict() if key.startswith("frontends.")}
+        for index, (name, frontend) in enumerate(zip(self.config.frontends, self.frontends, strict=True)):
+            if name in self.config.tuned:
+                packaged -= {f"frontends.{index}.{key}" for key, _ in frontend.named_parameters()}
+        return packaged
 
     @classmethod
     def from_saved(cls, saved: dict[str, Any]) -> Detector:
         """The inverse of `save_state`, with the silence state settled."""
         detector = cls(DetectorConfig.from_json(saved["config"]))
         missing = detector.load_state_dict(saved["state_dict"], strict=False)
-        wrong = [key for key in missing.missing_keys if not key.startswith("frontends.")] + missing.unexpected_keys
+        wrong = sorted(set(missing.missing_keys) - detector._packaged_keys()) + missing.unexpected_keys
         if wrong:
             raise ValueError(f"weights do not fit the configuration: {', '.join(wrong)}")
         detector.settle_silence()

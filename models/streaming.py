@@ -77,7 +77,7 @@ def settle(module: nn.Module, quiet: Tensor, *, state_size: int, repeats: int = 
         state_size: ``s``.
         repeats: how often to feed it, for recurrent modules that only converge.
     """
-    state = torch.zeros(1, state_size)
+    state = quiet.new_zeros(1, state_size)
     for _ in range(repeats):
         _, state = module(quiet, state)
     return state

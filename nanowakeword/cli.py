@@ -51,7 +51,7 @@ COMMANDS: Final = {
 _PIPELINE_ENDS: Final = {
     ("-G", "--generate_clips"): ("synthesize", "speak the clips"),
     ("-t", "--transform_clips"): ("features", "augment them and extract features"),
-    ("-T", "--train"): ("average", "train the detector"),
+    ("-T", "--train"): ("finetune", "train the detector"),
     ("-d", "--distill"): ("distill", "train the gate"),
 }
 

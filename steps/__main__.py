@@ -41,7 +41,7 @@ COMMANDS: Final = {
 }
 
 
-_TRAINING: Final = ("train", "distill")
+_TRAINING: Final = ("train", "finetune", "distill")
 _ABOUT_RESUMING: Final = """\
 Without these options, as under dvc repro, a run that was interrupted goes on at its last checkpoint, to the same bits
 as one that was not, and a run with other settings, data or code begins anew. --resume alone says what differs where

@@ -21,12 +21,12 @@ from steps.automatic_training import count_rows, settle_training
 from steps.candidates import find_candidates
 from steps.dataset import AdaptiveLossAwareDataset
 from steps.feature_rows import input_name
-from steps.fusion import calibrate, learn_weights
+from steps.fusion import fit_fusion
 from steps.npy_sources import check_npy_sources, npy_sources
 from steps.stage import Context
 from steps.store import RowReader
 from steps.training_rows import dataset, used_rows
-from steps.validation import fuse, rate, stored_hops, stream_detector
+from steps.validation import rate, stored_hops, stream_detector
 from steps.verifier import verifier_config
 
 __all__ = ["choose_weights", "run"]
@@ -64,10 +64,7 @@ def run(context: Context) -> None:
         context.progress.update(number, len(names), unit="heads")
     streams = stream_detector(detector, validation, hops=stored_hops(validation, settings.features.frontends))
     labels = validation["label"].all()
-    if detector.config.fusion == "learned":
-        detector.weights = torch.tensor(learn_weights(np.stack([one.windows for one in streams], axis=1), labels))
-    fused = fuse(streams, detector.weights.numpy())
-    detector.calibration = torch.tensor(calibrate(fused.windows, labels))
+    fused = fit_fusion(detector, streams, labels)
     choices["weights"] = dict(zip(names, detector.weights.tolist(), strict=True))
     choices["fused"] = rate(fused, labels, fa_per_hour=budget).to_json()
     torch.save(detector.save_state(), context.out / "detector.pt")

@@ -12,6 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+from torch import nn
+
 from models.detector import Detector
 from nanowakeword.timing import HOP_S, HOP_SAMPLES, SAMPLE_RATE_HZ
 from nanowakeword.version import __version__
@@ -53,10 +55,14 @@ def first_card(
                 "frames_per_hop": row.frames_per_hop,
                 "licence": row.licence,
                 "source": row.source,
-                "fingerprint": row.fingerprint,
+                **(
+                    {"finetuned": True, "fingerprint": _hash(row.fingerprint.encode(), frontend)}
+                    if row.name in detector.config.tuned
+                    else {"fingerprint": row.fingerprint}
+                ),
                 **({} if row.logmel is None else {"options": asdict(row.logmel)}),
             }
-            for row in detector.config.rows
+            for row, frontend in zip(detector.config.rows, detector.frontends, strict=True)
         ],
         "fusion": {
             "kind": detector.config.fusion,
@@ -81,7 +87,9 @@ def first_card(
             "members": detector.config.members,
             "n_parameters": sum(parameter.numel() for parameter in heads),
             # The detector's file and its head's have the same: they belong together.
-            "fingerprint": _fingerprint(detector),
+            "fingerprint": _hash(
+                detector.calibration.numpy().tobytes() + detector.weights.numpy().tobytes(), detector.heads
+            ),
         },
         "threshold": 0.5,
         # A little longer than one utterance stays in the window, or it would be heard twice.
@@ -93,10 +101,10 @@ def first_card(
     }
 
 
-def _fingerprint(detector: Detector) -> str:
-    """Hash of what was trained and calibrated."""
-    digest = hashlib.sha256(detector.calibration.numpy().tobytes() + detector.weights.numpy().tobytes())
-    for name, weights in sorted(detector.heads.state_dict().items()):
+def _hash(facts: bytes, network: nn.Module) -> str:
+    """Hash of a network's weights, and of what else decides what it computes."""
+    digest = hashlib.sha256(facts)
+    for name, weights in sorted(network.state_dict().items()):
         digest.update(name.encode() + weights.numpy().tobytes())
     return digest.hexdigest()[:16]
 

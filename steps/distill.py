@@ -75,24 +75,25 @@ def run(context: Context) -> None:
     """
     settings = context.settings
     store = context.input("features") / "features.zarr"
-    weights = context.input("average") / "detector.pt"
+    weights, windows = context.input("finetune") / "detector.pt", context.input("augment") / "windows.zarr"
     data = {"features": store, "detector": weights}
     origin = describe_origin(settings, sections=STAGES["distill"].sections, data=data)
     find_beginning(context.checkpoints, context.beginning, origin=origin, tell=context.progress.say)
     teacher = Detector.from_saved(torch.load(weights, weights_only=True))
-    train, validation = RowReader(store / "train"), RowReader(store / "validation")
+    # Of front ends that were tuned no features are stored.
+    heard = windows if teacher.config.tuned else store
     gate, report = train_gate(
         settings,
         store=store,
-        teacher=checkpoint_logits(teacher, train),
+        teacher=checkpoint_logits(teacher, RowReader(heard / "train")),
         weights=context.out / "weights",
         checkpoints=context.checkpoints,
         progress=context.progress,
     )
-    models, budget = {"student": gate, "teacher": teacher}, settings.train.validation_fa_per_hour
-    hops = stored_hops(validation, [name for model in models.values() for name in model.config.frontends])
-    for role, model in models.items():
-        streamed = fuse(stream_detector(model, validation, hops=hops), model.weights.numpy())
+    validation, budget = RowReader(store / "validation"), settings.train.validation_fa_per_hour
+    hops = stored_hops(validation, [*gate.config.frontends, *teacher.config.frontends])
+    for role, model, heard_by in (("student", gate, validation), ("teacher", teacher, RowReader(heard / "validation"))):
+        streamed = fuse(stream_detector(model, heard_by, hops=hops), model.weights.numpy())
         report[role] = rate(streamed, validation["label"].all(), fa_per_hour=budget).to_json()
     torch.save(gate.save_state(), context.out / "gate.pt")
     (context.out / "distillation.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

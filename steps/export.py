@@ -38,7 +38,7 @@ def run(context: Context) -> None:
     """
     settings = context.settings
     name = settings.wakeword.file_name
-    saved = torch.load(context.input("average") / "detector.pt", weights_only=True)
+    saved = torch.load(context.input("finetune") / "detector.pt", weights_only=True)
     gate = torch.load(context.input("distill") / "gate.pt", weights_only=True)
     torch.save(saved, context.out / f"{name}.pt")
     for number, (weights, kind, file) in enumerate(

@@ -8,20 +8,43 @@ on the windows at hand. Scaled to a sum of 1 they are a convex average, and the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from scipy.optimize import minimize
 from scipy.special import expit
 
-__all__ = ["calibrate", "learn_weights"]
+from models.detector import Detector
+from steps.validation import Streamed, fuse
+
+__all__ = ["calibrate", "fit_fusion", "learn_weights"]
 
 Logits = npt.NDArray[np.floating]
 Labels = npt.NDArray[np.integer]
 
 _SCALES: Final = (1e-3, 10.0)
 _OFFSETS: Final = (-20.0, 20.0)
+
+
+def fit_fusion(detector: Detector, streams: Sequence[Streamed], labels: Labels) -> Streamed:
+    """Set a detector's weights, where they are to be learned, and its calibration.
+
+    Args:
+        detector: its heads are final.
+        streams: what each of them says of the validation windows.
+        labels: of these, ``[n]``.
+
+    Returns:
+        What they say together.
+    """
+    if detector.config.fusion == "learned":
+        detector.weights = torch.tensor(learn_weights(np.stack([one.windows for one in streams], axis=1), labels))
+    fused = fuse(streams, detector.weights.numpy())
+    detector.calibration = torch.tensor(calibrate(fused.windows, labels))
+    return fused
 
 
 def calibrate(logits: Logits, labels: Labels) -> tuple[float, float]:

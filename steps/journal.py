@@ -4,7 +4,8 @@
 only ever added to. An entry has ``time``, ``git_commit``, ``settings``, ``positives``, ``negatives``, ``hours``,
 ``points`` (misses and false accepts with their limits), ``training`` (the figures of the stage train), ``automatic``
 (settings that were derived, and why), ``data`` (windows by split and form, what was measured of them, hashes of what
-the stages made), ``seconds`` of each stage, and ``packages``; the oldest entries lack the last five.
+the stages made), ``seconds`` of each stage, and ``packages``; the oldest entries lack the last five. ``finetuning`` is
+in those alone of which front ends were tuned.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ def add_entry(root: Path, settings: Settings, metrics: Mapping[str, Any], *, git
     """
     points = [point for point in metrics["test"]["points"] if point["budget_fa_per_hour"] is None]
     summary = _json(root / STAGES["augment"].out / "summary.json")
+    tuning = _json(root / STAGES["finetune"].out / "finetuning.json")
     entry = {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "git_commit": git_commit,
@@ -49,6 +51,7 @@ def add_entry(root: Path, settings: Settings, metrics: Mapping[str, Any], *, git
         "hours": metrics["test"]["hours"],
         "points": points,
         "training": _json(root / STAGES["train"].out / "report.json"),
+        **({"finetuning": tuning} if tuning else {}),
         "automatic": read_derived(*(root / STAGES[name].out for name in DERIVING)),
         "data": {
             "windows": summary.get("windows", {}),

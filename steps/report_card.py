@@ -21,7 +21,9 @@ def format_report_card(card: dict[str, Any], metrics: dict[str, Any], *, model: 
     """
     test = metrics["test"]
     conditions = list(test["points"][0]["misses"])
-    frontends = " + ".join(frontend["name"] for frontend in card["frontends"])
+    frontends = " + ".join(
+        frontend["name"] + (" (fine-tuned here)" if "finetuned" in frontend else "") for frontend in card["frontends"]
+    )
     architecture = card["architecture"]
     clips = ", ".join(f"{count} {engine}" for engine, count in sorted(card["training"]["clips"].items()))
     lines = [

@@ -61,8 +61,9 @@ STAGES: Final[dict[str, Stage]] = {
         _stage("features", "augment", sections=("features",)),
         _stage("train", "features", sections=("features", "train")),
         _stage("average", "train", "features", sections=("features", "train", "average")),
-        _stage("distill", "average", "features", sections=("features", "train", "average", "distill")),
-        _stage("export", "average", "distill", "synthesize", "corpus", sections=("wakeword", "export")),
+        _stage("finetune", "average", "augment", sections=("train", "finetune")),
+        _stage("distill", "finetune", "features", "augment", sections=("features", "train", "average", "distill")),
+        _stage("export", "finetune", "distill", "synthesize", "corpus", sections=("wakeword", "export")),
         _stage("evaluate", "export", "synthesize", "corpus", sections=("wakeword", "evaluate", "publish")),
         _stage(
             "publish",

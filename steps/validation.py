@@ -24,7 +24,8 @@ from models.streaming import Head
 from nanowakeword.evaluation import FalseAccepts, Scores, StreamScores
 from nanowakeword.postfilter import REFRACTORY_S
 from nanowakeword.timing import HOP_S
-from steps.feature_rows import feature_rows, frame_form, input_name
+from steps.end_to_end import EndToEnd
+from steps.feature_rows import AUDIO, feature_rows, frame_form, input_name
 from steps.store import RowReader
 
 __all__ = [
@@ -109,15 +110,16 @@ def validate(head: Head, data: RowReader, *, frontend: str, fa_per_hour: float) 
 
 
 def stream_detector(detector: Detector, data: RowReader, *, hops: int) -> list[Streamed]:
-    """What each head of a detector says of all windows, for `fuse`; arguments as of `stream`."""
-    named = zip(detector.config.inputs, detector.heads, strict=True)
-    return [stream(cast(Head, head), data, frontend=input_name(names), hops=hops) for names, head in named]
+    """What each head of a detector says of all windows, for `fuse`; arguments as of `stream`.
+
+    Of features, which are those of front ends as their packages have them, or of windows, through its own front ends.
+    """
+    return [stream(head, data, frontend=name, hops=hops) for name, head in _heads(detector, data)]
 
 
 def score_detector(detector: Detector, data: RowReader) -> npt.NDArray[np.float32]:
-    """The fused logit of each row, float32 ``[n]``."""
-    named = zip(detector.config.inputs, detector.heads, strict=True)
-    logits = [score_rows(cast(Head, head), data, frontend=input_name(names)) for names, head in named]
+    """The fused logit of each row of features or of windows, float32 ``[n]``."""
+    logits = [score_rows(head, data, frontend=name) for name, head in _heads(detector, data)]
     return _mean(logits, detector.weights.numpy()).astype(np.float32)
 
 
@@ -200,10 +202,18 @@ def score_rows(head: Head, data: RowReader, *, frontend: str) -> npt.NDArray[np.
     logits = []
     for start in range(0, array.shape[0], _BATCH):
         features = array.rows(np.arange(start, min(start + _BATCH, array.shape[0])))
-        window = features[:, features.shape[1] - head.window_frames :].astype(np.float32)
+        window = features[:, -head.window_frames :].astype(np.float32)
         scores = head.score_window(torch.from_numpy(window).to(_device(head)))
         logits.append(scores.mean(dim=1).float().cpu().numpy())
     return np.concatenate(logits) if logits else np.zeros(0, np.float32)
+
+
+def _heads(detector: Detector, data: RowReader) -> list[tuple[str, Head]]:
+    """Each head, with what it listens to; of windows together with its front ends."""
+    if AUDIO in data:
+        return [(AUDIO, EndToEnd(detector, number)) for number in range(len(detector.heads))]
+    named = zip(detector.config.inputs, detector.heads, strict=True)
+    return [(input_name(names), cast(Head, head)) for names, head in named]
 
 
 def _frames(

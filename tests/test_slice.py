@@ -137,7 +137,7 @@ def test_nothing_of_the_machine_is_in_the_files(workspace: Path) -> None:
 
 def test_batch_streamed_and_exported_agree(workspace: Path) -> None:
     """Checked again with another seed; the exporter itself checks each file that it writes."""
-    for weights, file in (("average/detector.pt", "hey_nano.onnx"), ("distill/gate.pt", "hey_nano_lite.onnx")):
+    for weights, file in (("finetune/detector.pt", "hey_nano.onnx"), ("distill/gate.pt", "hey_nano_lite.onnx")):
         detector = Detector.from_saved(torch.load(workspace / "artifacts" / weights, weights_only=True))
         assert check_parity(detector, workspace / "output" / file, seed=1234, tolerance=1e-4) < 1e-4
 

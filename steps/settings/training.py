@@ -16,6 +16,7 @@ __all__ = [
     "POOLS",
     "Average",
     "Distill",
+    "Finetune",
     "Isbl",
     "Margin",
     "NegativesUp",
@@ -194,6 +195,23 @@ class Average(Section):
     """Weight averaging."""
 
     top_k: Positive
+
+
+class Finetune(Section):
+    """Front ends that go on learning together with their heads."""
+
+    frontends: Annotated[tuple[FRONT_ENDS, ...], Field(strict=False)]
+    steps: Positive
+    learning_rate_max: Annotated[float, Field(gt=0.0)]
+
+    @field_validator("frontends")
+    @classmethod
+    def _have_weights(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if "logmel" in names:
+            raise ValueError(f"got {list(names)}; expected front ends that have weights: logmel is computed")
+        if len(set(names)) != len(names):
+            raise ValueError(f"got {list(names)}; expected each front end once")
+        return names
 
 
 class Distill(NetworkSection):

@@ -10,7 +10,7 @@ from steps.settings.delivery import Evaluate, Export, Publish
 from steps.settings.recordings import Corpus
 from steps.settings.section import AUTO, Section
 from steps.settings.speech import Phrases, Synthesize, Wakeword
-from steps.settings.training import Average, Distill, Train
+from steps.settings.training import Average, Distill, Finetune, Train
 from steps.settings.windows import Augment, Features
 
 __all__ = ["AUTOMATIC", "Settings"]
@@ -31,6 +31,7 @@ class Settings(Section):
     features: Features
     train: Train
     average: Average
+    finetune: Finetune
     distill: Distill
     export: Export
     evaluate: Evaluate
@@ -59,10 +60,18 @@ class Settings(Section):
                 f"train.npy_sources: got {', '.join(unused)}; expected some of features.frontends, "
                 f"{', '.join(self.features.frontends)}"
             )
-        steps = min(steps for steps in (self.train.steps, self.distill.steps) if steps != AUTO)
+        if strange := [name for name in self.finetune.frontends if name not in self.features.frontends]:
+            raise ValueError(
+                f"finetune.frontends: got {', '.join(strange)}; expected some of features.frontends, "
+                f"{', '.join(self.features.frontends)}"
+            )
+        trainings = {"train.steps": self.train.steps, "distill.steps": self.distill.steps}
+        if self.finetune.frontends:
+            trainings["finetune.steps"] = self.finetune.steps
+        steps = min(steps for steps in trainings.values() if steps != AUTO)
         if self.train.warmup_steps >= steps:
             raise ValueError(
-                f"train.warmup_steps: got {self.train.warmup_steps}; expected fewer than train.steps and "
-                f"distill.steps, {steps}"
+                f"train.warmup_steps: got {self.train.warmup_steps}; expected fewer than {' and '.join(trainings)}, "
+                f"{steps}"
             )
         return self

@@ -310,7 +310,7 @@ def test_the_pipeline_stops_where_it_is_told_to(tmp_path: Path) -> None:
     (tmp_path / ".dvc").mkdir()
     (tmp_path / ".dvc" / "config").write_text("[core]\n    no_scm = true\n    analytics = false\n")
     (tmp_path / "params.yaml").write_text("word: beep\n")
-    stages = "".join(f"  {name}:\n    cmd: echo > {name}.txt\n" for name in ("synthesize", "features", "average"))
+    stages = "".join(f"  {name}:\n    cmd: echo > {name}.txt\n" for name in ("synthesize", "features", "finetune"))
     (tmp_path / "dvc.yaml").write_text(f"stages:\n{stages}")
     assert program("-c", tmp_path / "params.yaml", "-G").returncode == 0
     assert [path.name for path in tmp_path.glob("*.txt")] == ["synthesize.txt"]

@@ -51,6 +51,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (root / "artifacts" / stage / file).write_text(json.dumps(facts), encoding="utf-8")
     run_stage("train", root=root)
     run_stage("average", root=root)
+    (root / "artifacts" / "augment").mkdir()  # nothing is fine-tuned
+    run_stage("finetune", root=root)
     network = choose_network("tcn", layer_size=4, n_blocks=1)
     gate = Detector(DetectorConfig(frontends=("logmel",), networks=(network,), members=1))
     (root / "artifacts" / "distill").mkdir()

@@ -126,7 +126,7 @@ def test_nanowakewords_own_words_for_it(done: Path, tmp_path: Path) -> None:
     (here / ".dvc").mkdir()
     (here / ".dvc" / "config").write_text("[core]\n    no_scm = true\n    analytics = false\n")
     train = "exec python -m steps train 2> told.txt\n    deps: [artifacts/features]\n    outs: [artifacts/train]"
-    commands = {"features": "echo", "train": train, "average": "echo > average.txt\n    deps: [artifacts/train]"}
+    commands = {"features": "echo", "train": train, "finetune": "echo > end.txt\n    deps: [artifacts/train]"}
     stages = "".join(f"  {name}:\n    cmd: {command}\n" for name, command in commands.items())
     (here / "dvc.yaml").write_text(f"stages:\n{stages}")
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
@@ -137,5 +137,5 @@ def test_nanowakewords_own_words_for_it(done: Path, tmp_path: Path) -> None:
     assert "goes on from 3 checkpoints of " in ran.stderr
     assert "/9 steps" not in (here / "told.txt").read_text()
     assert history(here) == history(done)
-    assert (here / "average.txt").is_file()
+    assert (here / "end.txt").is_file()
     assert "artifacts/train" in (here / "dvc.lock").read_text()

@@ -120,7 +120,7 @@ def test_unknown_stage(root: Path) -> None:
 
 def test_wrong_settings_stop_it_before_anything_is_touched(root: Path) -> None:
     (root / "params.yaml").write_text("seed: 1\n")
-    with pytest.raises(ConfigError, match="12 wrong settings"):
+    with pytest.raises(ConfigError, match="13 wrong settings"):
         run_stage("phrases", root=root)
     assert files(root) == {"params.yaml"}
 
@@ -328,6 +328,6 @@ class TestProgram:
         done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
         assert done.returncode == 1
         assert done.stderr.startswith(
-            f"error: {params}: 5 wrong settings\n  seed: got 'seven'; expected a valid integer\n"
+            f"error: {params}: 7 wrong settings\n  seed: got 'seven'; expected a valid integer\n"
         )
         assert "Traceback" not in done.stderr
