@@ -6,9 +6,15 @@
 The same network, flat and fully connected, on the same rows, batches of 360, one thread, one process. NanoWakeword's is
 its own trainer with its own data set, sampler and loader; it draws from as many rows as it needs for every step to be a
 new batch, for after a first pass it repeats that pass from memory. Ours is ``steps.training.train_head`` with the
-settings of ``params.yaml``: noise on the features, a moving average of the weights and the losses' tree come on top.
-The floor is the same network alone: forward, loss, backward, the optimiser's step, on one batch again and again. No
+settings of ``params.yaml``: noise on the features and a moving average of the weights come on top, which NanoWakeword
+has not. A row without the noise says what that costs.
+The same network is written in two ways: its first layer as a matrix, as NanoWakeword writes it, or as a convolution as
+long as the window, which is the same sum. Our heads have convolutions: torch leaves those to oneDNN, matrices to MKL,
+which takes twice as long on an AMD processor.
+The floor is the network alone: forward, loss, backward, the optimiser's step, on one batch again and again. No
 loop around it can be quicker, so the floor says what ratio can be had at all.
+Waiting is the share of the time on the clock in which our loop stands still for a batch. It means something where two
+cores are free: one reads while the other one computes.
 A validation is made once, at the end; it is timed by itself and left out, as is setting up: what a few steps take is
 taken off. Processor time, so that other programs disturb little; still, a quiet machine is needed for the ratio.
 """
@@ -23,6 +29,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import redirect_stderr
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any, Final, cast
@@ -39,6 +46,7 @@ from models.streaming import Head
 from models.table import build_head
 from nanowakeword.errors import NanoWakewordError
 from steps import training
+from steps.batches import Batches
 from steps.closure import CHECKOUT
 from steps.dataset import AdaptiveLossAwareDataset
 from steps.losses import HardTargets
@@ -57,20 +65,28 @@ TARGET: Final = 3.0
 
 
 class FlatDnn(nn.Module):
-    """The peer's default network, layer by layer, as a `models.streaming.Head`."""
+    """The peer's default network, layer by layer, as a `models.streaming.Head`; like it, it standardises nothing.
+
+    Args:
+        convolved: the first layer is a convolution as long as the window, or else a matrix: as many weights, drawn
+            from the same distribution, and the same sum.
+    """
 
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, *, convolved: bool) -> None:
         super().__init__()
         n_features, width = FRONT_ENDS[FRONT_END].n_features, 64
+        matrix = (nn.Flatten(), nn.Linear(FRAMES * n_features, width))
+        convolution = (nn.Unflatten(1, (1, FRAMES)), nn.Conv2d(1, width, (FRAMES, n_features)), nn.Flatten())
         self.window_frames = self.window_hops = FRAMES
         self.state_size = (FRAMES - 1) * n_features
         self.register_buffer("mean", torch.zeros(n_features))
         self.register_buffer("deviation", torch.ones(n_features))
         self.layers = nn.Sequential(
-            *(nn.Flatten(), nn.Linear(FRAMES * n_features, width), nn.LayerNorm(width), nn.ReLU(), nn.Dropout(0.5)),
+            *(convolution if convolved else matrix),
+            *(nn.LayerNorm(width), nn.ReLU(), nn.Dropout(0.5)),
             *(nn.Linear(width, width), nn.LayerNorm(width), nn.ReLU()),
             *(nn.Linear(width, width), nn.Linear(width, width // 2), nn.ReLU(), nn.Dropout(0.5)),
             nn.Linear(width // 2, 1),
@@ -78,7 +94,7 @@ class FlatDnn(nn.Module):
 
     def score_window(self, features: Tensor) -> Tensor:
         """Features ``[b, 16, f]`` -> logits ``[b, 1]``."""
-        logits: Tensor = self.layers((features - self.mean).div_(self.deviation))
+        logits: Tensor = self.layers(features)
         return logits
 
     def forward(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
@@ -90,15 +106,19 @@ class FlatDnn(nn.Module):
 
 
 class Spent:
-    """CPU seconds in some functions while it is entered.
+    """Seconds in some functions while it is entered.
 
     Args:
         functions: owner and name of each.
+
+    Attributes:
+        cpu_s: CPU seconds of the threads that called them.
+        clock_s: seconds on the clock.
     """
 
     def __init__(self, *functions: tuple[Any, str]) -> None:
         self._functions = [(owner, name, getattr(owner, name)) for owner, name in functions]
-        self.seconds = 0.0
+        self.cpu_s = self.clock_s = 0.0
 
     def __enter__(self) -> Spent:
         for owner, name, function in self._functions:
@@ -111,11 +131,12 @@ class Spent:
 
     def _timed(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def timed(*arguments: Any, **options: Any) -> Any:
-            started = time.process_time()
+            cpu_s, clock_s = time.thread_time(), time.perf_counter()
             try:
                 return function(*arguments, **options)
             finally:
-                self.seconds += time.process_time() - started
+                self.cpu_s += time.thread_time() - cpu_s
+                self.clock_s += time.perf_counter() - clock_s
 
         return timed
 
@@ -130,28 +151,33 @@ def main() -> None:
         folder = Path(name)
         write_rows(folder, steps=FEW + steps)
         theirs = peer(folder, steps=steps)
-        networks: dict[str, Callable[[], Any]] = {
-            "ours, the same network": FlatDnn,
-            "ours, its own dnn": lambda: build_head(choose_network("dnn"), form=FRONT_ENDS[FRONT_END], members=1),
-        }
-        print(f"{'':<26}{'parameters':>11}{'steps/CPU-s':>13}{'fetching':>10}{'against':>9}")
+        print(f"{'':<28}{'parameters':>11}{'steps/CPU-s':>13}{'fetching':>10}{'waiting':>9}{'against':>9}")
         rate = None
         if isinstance(theirs, str):
-            print(f"{'NanoWakeword 2.1.3':<26} {theirs}")
+            print(f"{'NanoWakeword 2.1.3':<28} {theirs}")
         else:
             rate = steps / theirs["cpu_s"]
             print(row("NanoWakeword 2.1.3", theirs, steps=steps, rate=rate))
-        print(row("floor, the same network", floor(folder, steps=steps), steps=steps, rate=rate))
-        for title, make in networks.items():
-            print(row(title, ours(make, folder, steps=steps), steps=steps, rate=rate))
+        for name, convolved in (("matrix", False), ("convolution", True)):
+            alone = floor(FlatDnn(convolved=convolved), folder, steps=steps)
+            print(row(f"floor, {name}", alone, steps=steps, rate=rate))
+            make = partial(FlatDnn, convolved=convolved)
+            print(row(f"ours, {name}", ours(make, folder, steps=steps), steps=steps, rate=rate))
+            quiet = ours(make, folder, steps=steps, feature_noise=0.0)
+            print(row(f"ours, {name}, no noise", quiet, steps=steps, rate=rate))
+        own = partial(build_head, choose_network("dnn"), form=FRONT_ENDS[FRONT_END], members=1)
+        print(row("ours, its own dnn", ours(own, folder, steps=steps), steps=steps, rate=rate))
     print(f"fetching: share of the time in drawing and reading batches; target: {TARGET:g} times NanoWakeword's rate")
+    print("waiting: share of the time on the clock in which the loop stood still for a batch")
 
 
 def row(title: str, found: dict[str, float], *, steps: int, rate: float | None) -> str:
     """A line of the table."""
     mine = steps / found["cpu_s"]
-    against = "" if rate is None else f"{mine / rate:8.1f}x"
-    return f"{title:<26}{found['parameters']:11,.0f}{mine:13.1f}{found['fetch_s'] / found['cpu_s']:10.1%}{against}"
+    against = "" if rate is None else f"{mine / rate:8.2f}x"
+    waiting = f"{found['wait_s'] / found['clock_s']:9.1%}" if "wait_s" in found else f"{'':9}"
+    fetching = f"{found['fetch_s'] / found['cpu_s']:10.1%}"
+    return f"{title:<28}{found['parameters']:11,.0f}{mine:13.1f}{fetching}{waiting}{against}"
 
 
 def write_rows(folder: Path, *, steps: int) -> None:
@@ -171,9 +197,9 @@ def write_rows(folder: Path, *, steps: int) -> None:
             store.attributes[group] = {"pools": list(POOLS.values())}
 
 
-def ours(make: Callable[[], Any], folder: Path, *, steps: int) -> dict[str, float]:
-    """What our loop takes; the validation at its end is left out."""
-    settings = _settings(steps=steps)
+def ours(make: Callable[[], Any], folder: Path, *, steps: int, **changes: Any) -> dict[str, float]:
+    """What our loop takes with some settings changed; the validation at its end is left out."""
+    settings = _settings(steps=steps, **changes)
     store = folder / "features.zarr"
     train = RowReader(store / "train")
     taken = []
@@ -193,32 +219,39 @@ def ours(make: Callable[[], Any], folder: Path, *, steps: int) -> dict[str, floa
                 loss=HardTargets(train["label"].all(), smoothing=0.0),
             )
             fetching = Spent((DynamicClassAwareSampler, "draw"), (AdaptiveLossAwareDataset, "rows"))
-            with fetching, Spent((training, "validate")) as validating, redirect_stderr(StringIO()):
-                started = time.process_time()
+            validating, waiting = Spent((training, "validate")), Spent((Batches, "take"))
+            with fetching, validating, waiting, redirect_stderr(StringIO()):
+                cpu_s, clock_s = time.process_time(), time.perf_counter()
                 train_head(cast(Head, head), job, progress=Progress("train"))
-                taken.append((time.process_time() - started - validating.seconds, fetching.seconds))
+                cpu_s, clock_s = time.process_time() - cpu_s, time.perf_counter() - clock_s
+            taken.append(
+                {
+                    "cpu_s": cpu_s - validating.cpu_s,
+                    "clock_s": clock_s - validating.clock_s,
+                    "fetch_s": fetching.cpu_s,
+                    "wait_s": waiting.clock_s,
+                }
+            )
     parameters = sum(parameter.numel() for parameter in head.parameters())
     _, few, many = taken
-    return {"parameters": parameters, "cpu_s": many[0] - few[0], "fetch_s": many[1] - few[1]}
+    return {"parameters": parameters, **{name: many[name] - few[name] for name in many}}
 
 
-def _settings(*, steps: int) -> SettledTrain:
+def _settings(*, steps: int, **changes: Any) -> SettledTrain:
     """Those of ``params.yaml``, with the batches, rate and steps of this comparison."""
     committed = load_settings(CHECKOUT / "params.yaml").train.model_dump()
-    changes = {
+    here = {
         "steps": steps,
         "learning_rate_max": LEARNING_RATE,
         "device": "cpu",
         "checkpoint_every_steps": FEW + steps,
         "batch_composition": {POOLS[name]: count for name, count in COMPOSITION.items()},
     }
-    return SettledTrain.model_validate({**committed, **changes})
+    return SettledTrain.model_validate({**committed, **here, **changes})
 
 
-def floor(folder: Path, *, steps: int) -> dict[str, float]:
+def floor(network: FlatDnn, folder: Path, *, steps: int) -> dict[str, float]:
     """What the network takes alone: nothing fetched, disturbed, clipped, averaged or remembered."""
-    torch.manual_seed(0)
-    network = FlatDnn()
     parameters = list(network.parameters())
     optimizer = make_optimizer(network, _settings(steps=steps), learning_rate=LEARNING_RATE)
     batch = torch.from_numpy(np.load(folder / "negatives.npy", mmap_mode="r")[: sum(COMPOSITION.values())].copy())

@@ -13,30 +13,32 @@ from steps.settings import SpecAugment
 __all__ = ["FeatureNoise", "mask_features", "mix_rows"]
 
 # Length of the table of noise.
-_BATCHES: Final = 8
+_BATCHES: Final = 4
 
 
 class FeatureNoise:
     """Normal noise on each value of a batch, out of a table that is drawn once.
 
-    Each batch takes a stretch of the table that begins anywhere in it, as evolution strategies share their noise
+    Each batch takes a stretch of the table that begins at any of its frames, as evolution strategies share their noise
     (Salimans et al. 2017, https://arxiv.org/abs/1703.03864): to draw half a million numbers at each step took half as
     long as the network.
 
     Args:
         deviations: of the noise on each feature, ``[f]``.
-        batch_values: values in a batch, all of its axes.
+        batch_frames: frames in a batch, those of all of its rows.
         seed: of the table.
     """
 
-    def __init__(self, deviations: Tensor, *, batch_values: int, seed: int | list[int]) -> None:
-        table = np.random.default_rng(seed).standard_normal(_BATCHES * batch_values, dtype=np.float32)
-        self._table, self._deviations = torch.from_numpy(table).to(deviations.device), deviations
+    def __init__(self, deviations: Tensor, *, batch_frames: int, seed: int | list[int]) -> None:
+        shape = (_BATCHES * batch_frames, len(deviations))
+        table = torch.from_numpy(np.random.default_rng(seed).standard_normal(shape, dtype=np.float32))
+        self._table = table.to(deviations.device).mul_(deviations)
 
     def add_to(self, batch: Tensor) -> None:
         """Disturb a batch ``[b, t, f]`` in place; where its noise begins comes from torch's generator."""
-        first = int(torch.randint(len(self._table) - batch.numel() + 1, ()))
-        batch.addcmul_(self._table[first : first + batch.numel()].view_as(batch), self._deviations)
+        frames = batch.shape[0] * batch.shape[1]
+        first = int(torch.randint(len(self._table) - frames + 1, ()))
+        batch.add_(self._table[first : first + frames].view_as(batch))
 
 
 def mask_features(batch: Tensor, masks: SpecAugment, *, filling: Tensor) -> Tensor:

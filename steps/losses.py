@@ -51,8 +51,9 @@ class HardTargets:
 
     def __call__(self, logits: Tensor, rows: npt.NDArray[np.int64]) -> Tensor:
         """Logits ``[b, members]`` -> losses ``[b]``, averaged over the members."""
-        labels = self._labels[rows].to(logits.device, torch.float32).unsqueeze(1).expand_as(logits)
-        targets = labels * (1 - self._smoothing) + self._smoothing / 2
+        found = self._labels.index_select(0, torch.from_numpy(rows))
+        labels = found.to(logits.device, torch.float32).unsqueeze(1).expand_as(logits)
+        targets = labels * (1 - self._smoothing) + self._smoothing / 2 if self._smoothing else labels
         losses = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
         if self._gamma:
             losses = (logits.sigmoid() - targets).abs() ** self._gamma * losses

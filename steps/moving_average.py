@@ -32,14 +32,13 @@ class MovingAverage:
         self._rate, self._updates = 1.0 - decay, 0
         pairs = list(zip(_tensors(self.network), _tensors(network), strict=True))
         # Counters, for example of a batch normalisation, have no average.
-        self._averaged = [pair for pair in pairs if pair[0].is_floating_point()]
+        self._averages, self._weights = zip(*(pair for pair in pairs if pair[0].is_floating_point()), strict=True)
         self._copied = [pair for pair in pairs if not pair[0].is_floating_point()]
 
     @torch.no_grad()
     def update(self) -> None:
         """Take in the weights after a step."""
-        averages, weights = (list(tensors) for tensors in zip(*self._averaged, strict=True))
-        torch._foreach_lerp_(averages, weights, self._rate if self._updates else 1.0)
+        torch._foreach_lerp_(self._averages, self._weights, self._rate if self._updates else 1.0)
         for average, value in self._copied:
             average.copy_(value)
         self._updates += 1

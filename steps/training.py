@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from models.streaming import Head
 from nanowakeword.errors import ModelError, StorageError
+from steps.batches import Batches
 from steps.checkpoints import Checkpoints
 from steps.dataset import Source
 from steps.feature_noise import FeatureNoise, mask_features, mix_rows
@@ -89,7 +90,7 @@ def train_head(head: Head, job: TrainingJob, *, progress: Progress) -> Trained:
         deviation = cast(Tensor, network.deviation)
         noise = FeatureNoise(
             settings.feature_noise * deviation,
-            batch_values=sum(composition.values()) * head.window_frames * len(deviation),
+            batch_frames=sum(composition.values()) * head.window_frames,
             seed=[job.seed, 3],
         )
     optimizer = make_optimizer(network, settings, learning_rate=job.learning_rate_max)
@@ -105,8 +106,10 @@ def train_head(head: Head, job: TrainingJob, *, progress: Progress) -> Trained:
         loss_decay=settings.isbl.loss_decay,
         reset_every_batches=settings.isbl.reset_every_steps,
     )
+    batches = Batches(data, sampler, frames=head.window_frames)
     weigh = PoolWeights(composition, neighbour_weight=settings.neighbour_weight, loss_bias=settings.loss_bias)
     use_bfloat16 = settings.precision == "bfloat16" or (settings.precision == "auto" and device.type == "cuda")
+    is_negative = weigh.is_negative.numpy()
     checkpoints, trained = Checkpoints(job.checkpoints, limit=settings.checkpoint_limit), Trained()
     # All that decides the steps to come.
     parts: dict[str, Any] = {
@@ -114,66 +117,79 @@ def train_head(head: Head, job: TrainingJob, *, progress: Progress) -> Trained:
         "ema": ema,
         "optimizer": optimizer,
         "schedule": schedule,
-        "sampler": sampler,
+        "batches": batches,
         "trained": trained,
         "random": _RandomStates(),
     }
 
     torch.manual_seed(job.seed)
-    step = _resume(checkpoints, parts, warn=progress.say)
-    network.train()
-    while step < job.steps and not trained.gave_up(settings.early_stopping):
-        rows = sampler.draw()
-        weights = weigh(negative_weight=trained.negative_weight).to(device)
-        batch = data.rows(rows, frames=head.window_frames).to(device)
-        if noise is not None:
-            noise.add_to(batch)
-        if settings.spec_augment is not None:
-            batch = mask_features(batch, settings.spec_augment, filling=cast(Tensor, network.mean))
-        if settings.mixup_alpha:
-            partners, share = (part.to(device) for part in mix_rows(len(rows), alpha=settings.mixup_alpha))
-            batch = torch.lerp(batch[partners], batch, share[:, None, None])
-        with torch.autocast(device.type, torch.bfloat16, enabled=use_bfloat16):
-            logits = head.score_window(batch)
-        logits = logits.float()
-        losses = job.loss(logits, rows)
-        weighted = losses * weights
-        if settings.mixup_alpha:
-            others = job.loss(logits, rows[partners.cpu().numpy()])
-            weighted = torch.lerp(others * weights[partners], weighted, share)
-            losses = torch.lerp(others, losses, share)
-        # As optimizer.zero_grad(), without what that looks up each time.
-        for parameter in parameters:
-            parameter.grad = None
-        weighted.mean().backward()
-        if settings.gradient_clip is not None:
-            nn.utils.clip_grad_norm_(parameters, settings.gradient_clip, foreach=True)
-        optimizer.step()
-        schedule.step()
-        ema.update()
-        step += 1
-        remembered = losses.detach().cpu()
-        loss = float(remembered.mean())
-        if not math.isfinite(loss):
-            raise ModelError(
-                f"training on {job.frontend} diverged at step {step}", hint="Lower train.learning_rate_max"
-            )
-        sampler.update(rows, remembered.numpy())
-        trained.add_step(loss, logits.detach().sigmoid().mean(dim=1).cpu(), weigh.is_negative)
+    with batches:
+        step = _resume(checkpoints, parts, warn=progress.say)
+        network.train()
+        while step < job.steps and not trained.gave_up(settings.early_stopping):
+            rows, batch = batches.take()
+            weights = weigh(negative_weight=trained.negative_weight).to(device)
+            batch = batch.to(device)
+            if noise is not None:
+                noise.add_to(batch)
+            if settings.spec_augment is not None:
+                batch = mask_features(batch, settings.spec_augment, filling=cast(Tensor, network.mean))
+            if settings.mixup_alpha:
+                partners, share = (part.to(device) for part in mix_rows(len(rows), alpha=settings.mixup_alpha))
+                batch = torch.lerp(batch[partners], batch, share[:, None, None])
+            with torch.autocast(device.type, torch.bfloat16, enabled=use_bfloat16):
+                logits = head.score_window(batch)
+            logits = logits.float()
+            losses = job.loss(logits, rows)
+            weighted = losses * weights
+            if settings.mixup_alpha:
+                others = job.loss(logits, rows[partners.cpu().numpy()])
+                weighted = torch.lerp(others * weights[partners], weighted, share)
+                losses = torch.lerp(others, losses, share)
+            remembered = losses.detach().cpu().numpy()
+            loss = float(remembered.mean())
+            if not math.isfinite(loss):
+                raise ModelError(
+                    f"training on {job.frontend} diverged at step {step + 1}", hint="Lower train.learning_rate_max"
+                )
+            batches.remember(rows, remembered)
+            trained.add_step(loss, logits.detach().sigmoid().mean(dim=1).cpu().numpy(), is_negative)
+            # As optimizer.zero_grad(), without what that looks up each time.
+            for parameter in parameters:
+                parameter.grad = None
+            weighted.mean().backward()
+            if settings.gradient_clip is not None:
+                _clip(parameters, settings.gradient_clip)
+            optimizer.step()
+            schedule.step()
+            ema.update()
+            step += 1
 
-        budget = settings.validation_fa_per_hour
-        if step % settings.checkpoint_every_steps == 0 or step == job.steps:
-            result = validate(cast(Head, ema.network), job.validation, frontend=job.frontend, fa_per_hour=budget)
-            entry = {"step": step, **trained.running, "learning_rate": schedule.get_last_lr()[0], **result.to_json()}
-            entry["negative_weight"] = _negative_weight(trained, result, settings.negatives_up)
-            trained.history.append(entry)
-            state = {name: part.state_dict() for name, part in parts.items()}
-            checkpoints.save(step, state, best=trained.best["step"])
-        facts = trained.facts(fa_per_hour=budget)
-        note = "; ".join(f"{name} {value}" for name, value in facts.items())
-        progress.update(step, job.steps, unit="steps", note=f"{job.frontend}: {note}", facts=facts)
+            budget = settings.validation_fa_per_hour
+            if step % settings.checkpoint_every_steps == 0 or step == job.steps:
+                result = validate(cast(Head, ema.network), job.validation, frontend=job.frontend, fa_per_hour=budget)
+                entry = {
+                    "step": step,
+                    **trained.running,
+                    "learning_rate": schedule.get_last_lr()[0],
+                    **result.to_json(),
+                }
+                entry["negative_weight"] = _negative_weight(trained, result, settings.negatives_up)
+                trained.history.append(entry)
+                state = {name: part.state_dict() for name, part in parts.items()}
+                checkpoints.save(step, state, best=trained.best["step"])
+            facts = trained.facts(fa_per_hour=budget)
+            note = "; ".join(f"{name} {value}" for name, value in facts.items())
+            progress.update(step, job.steps, unit="steps", note=f"{job.frontend}: {note}", facts=facts)
     network.cpu()
     return trained
+
+
+def _clip(parameters: Sequence[nn.Parameter], longest: float) -> None:
+    """As torch.nn.utils.clip_grad_norm_, which multiplies a gradient that is short enough by one."""
+    length = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None], foreach=True)
+    if length > longest:
+        nn.utils.clip_grads_with_norm_(parameters, longest, length, foreach=True)
 
 
 def _negative_weight(trained: Trained, result: Validation, settings: NegativesUp | None) -> float:

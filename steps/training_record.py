@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import torch
-from torch import Tensor
 
 __all__ = ["Trained", "stable_losses"]
 
@@ -47,7 +48,7 @@ class Trained:
             return False
         return len(self.history) - 1 - self.history.index(self.best) >= patience
 
-    def add_step(self, loss: float, scores: Tensor, is_negative: Tensor) -> None:
+    def add_step(self, loss: float, scores: npt.NDArray[np.floating], is_negative: npt.NDArray[np.bool_]) -> None:
         """Note a step.
 
         Args:

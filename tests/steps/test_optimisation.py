@@ -80,7 +80,7 @@ def test_every_optimiser_goes_downhill_and_decays(name: str) -> None:
 def test_noise_is_as_strong_as_asked_for_and_another_in_each_batch() -> None:
     torch.manual_seed(0)
     deviations = torch.tensor([0.0, 0.5, 2.0])
-    noise = FeatureNoise(deviations, batch_values=200 * 10 * 3, seed=[1, 3])
+    noise = FeatureNoise(deviations, batch_frames=200 * 10, seed=[1, 3])
     batches = [torch.full((200, 10, 3), 7.0) for _ in range(3)]
     for batch in batches:
         noise.add_to(batch)
@@ -89,7 +89,7 @@ def test_noise_is_as_strong_as_asked_for_and_another_in_each_batch() -> None:
     assert not any(torch.equal(batches[0], other) for other in batches[1:])
     again = torch.full((200, 10, 3), 7.0)
     torch.manual_seed(0)
-    FeatureNoise(deviations, batch_values=200 * 10 * 3, seed=[1, 3]).add_to(again)
+    FeatureNoise(deviations, batch_frames=200 * 10, seed=[1, 3]).add_to(again)
     assert torch.equal(again, batches[0])
 
 

@@ -75,10 +75,12 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
         started_s, start = time.monotonic(), newest_step(tmp_path / "killed")
         child = train_in_child(everything(tmp_path / "store", tmp_path / "killed"), tmp_path / "killed.pt")
         # Some checkpoints on, and then at any moment of the next three steps, their validation and their checkpoint.
-        aim = min(57, start + 3 * int(rng.integers(1, 4)))
-        while newest_step(tmp_path / "killed") < aim and os.waitpid(child, os.WNOHANG) == (0, 0):
+        aim = min(57, start + 3 * int(rng.integers(2, 4)))
+        while (step := newest_step(tmp_path / "killed")) < aim and os.waitpid(child, os.WNOHANG) == (0, 0):
+            if step == start:
+                started_s = time.monotonic()  # until its first checkpoint a child is setting out
             time.sleep(0.002)
-        step_s = (time.monotonic() - started_s) / (aim - start)  # as fast as the machine is now
+        step_s = (time.monotonic() - started_s) / max(1, aim - start - 3)  # as fast as the machine is now
         time.sleep(rng.uniform(0.0, 3.0) * step_s)
         os.kill(child, signal.SIGKILL)
         kills += os.WIFSIGNALED(os.waitpid(child, 0)[1])
@@ -127,9 +129,10 @@ def garble(path: Path) -> None:
 
 
 def flip_a_bit(path: Path) -> None:
-    """Of the numbers: torch loads such a file without a word."""
+    """Of a weight: torch loads such a file without a word."""
+    weight = torch.load(path, weights_only=True)["network"]["out.weight"]
     content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 4
+    content[content.index(weight.numpy().tobytes())] ^= 4
     path.write_bytes(content)
     torch.load(path, weights_only=True)
 

@@ -1,0 +1,75 @@
+"""The rows of the next batch, read while the network is busy with this one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from steps.dataset import AdaptiveLossAwareDataset
+from steps.sampling import DynamicClassAwareSampler
+
+__all__ = ["Batches"]
+
+Numbers = npt.NDArray[np.int64]
+
+
+class Batches:
+    """Draws and reads in a thread of its own; a context manager, whose end is the thread's.
+
+    A batch is drawn when the losses of the one before are known and not sooner, which leaves the way back through the
+    network and the optimiser's step to read it in. So what is drawn is what would be drawn without a thread.
+
+    Args:
+        data: whose rows to read.
+        sampler: says which.
+        frames: of a row.
+    """
+
+    def __init__(self, data: AdaptiveLossAwareDataset, sampler: DynamicClassAwareSampler, *, frames: int) -> None:
+        self._data, self._sampler, self._frames = data, sampler, frames
+        self._thread = ThreadPoolExecutor(1)
+        self._next: Future[tuple[Numbers, Tensor]] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._thread.shutdown()
+
+    def take(self) -> tuple[Numbers, Tensor]:
+        """Row numbers ``[b]`` and features ``[b, t, f]`` of the batch that was begun, or else of the next."""
+        begun, self._next = self._next or self._thread.submit(self._draw), None
+        return begun.result()
+
+    def remember(self, rows: Numbers, losses: npt.NDArray[np.floating]) -> None:
+        """Tell the sampler the losses of the batch that was taken, and begin with the next."""
+        self._sampler.update(rows, losses)
+        self._next = self._thread.submit(self._draw)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that decides the batches to come: the sampler's state, and what it has drawn already."""
+        rows = self._next.result()[0] if self._next else np.zeros(0, np.int64)
+        return {"sampler": self._sampler.state_dict(), "begun": torch.from_numpy(rows)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from where others of the same arguments were."""
+        if self._next:
+            self._next.result()  # the sampler is the thread's until then
+        self._sampler.load_state_dict(state["sampler"])
+        rows = state["begun"].numpy()
+        self._next = self._thread.submit(self._read, rows) if len(rows) else None
+
+    def _draw(self) -> tuple[Numbers, Tensor]:
+        return self._read(self._sampler.draw())
+
+    def _read(self, rows: Numbers) -> tuple[Numbers, Tensor]:
+        return rows, self._data.rows(rows, frames=self._frames)
