@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.architecture_costs import PEER_BATCH
-from benchmarks.leave_one_out import PEOPLE
+from benchmarks.misses import PEOPLE
 from nanowakeword.evaluation.limits import share
 
 __all__ = ["format_table", "plot_table"]

@@ -22,7 +22,6 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
-import shutil
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -34,7 +33,7 @@ import torch
 from benchmarks.architecture_costs import measure_costs
 from benchmarks.architecture_table import format_table, plot_table
 from benchmarks.heard import hear
-from benchmarks.leave_one_out import measure
+from benchmarks.misses import measure
 from benchmarks.variants import prepare_variant, save_result, train_heads
 from models.catalogue import count_parameters, macs_per_second
 from models.detector import Detector
@@ -151,7 +150,6 @@ class Experiment:
             "difference": difference,
             "missed": measure(detector, self.out / "heard" / frontend, settings),
         }
-        shutil.rmtree(root / "checkpoints", ignore_errors=True)
         save_result(root / "result.json", found, spent=None)
 
     def time(self, frontend: str, architecture: str, *, seconds: float) -> None:

@@ -1,8 +1,8 @@
 """Windows rendered, features included, on one core, and what each augmentation takes of it; rooms as they ring.
 
-    python benchmarks/augment.py                 # on hiss, which is there everywhere and costs what speech costs
-    python benchmarks/augment.py WORKSPACE       # on a workspace's own clips, recordings and settings
-    python benchmarks/augment.py --rooms 40      # how real the simulated rooms are, and what they cost
+    python -m benchmarks.augment                 # on hiss, which is there everywhere and costs what speech costs
+    python -m benchmarks.augment WORKSPACE       # on a workspace's own clips, recordings and settings
+    python -m benchmarks.augment --rooms 40      # how real the simulated rooms are, and what they cost
 
 Times are processor time, so that a busy machine does not count. The peer is NanoWakeword 2.1.3, measured on a machine
 of this kind: 11 clips of 2 s a core-second with features, of which the pitch shift takes 22 to 25 ms a clip and the

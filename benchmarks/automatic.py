@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,18 +28,16 @@ import numpy as np
 import torch
 
 from benchmarks.heard import SPLITS as MEASURED
-from benchmarks.heard import hear
-from benchmarks.leave_one_out import PEOPLE, line, measure, write_rows
+from benchmarks.heard import hear_workspace
+from benchmarks.misses import PEOPLE, line, measure
+from benchmarks.variant_features import add_phrase_windows, make_kit, write_features, write_rows
 from benchmarks.variants import make_stages, prepare_variant, save_result, train_heads
 from nanowakeword.errors import ConfigError
 from steps.automatic import choose_copies
 from steps.clippack import ClipPack
-from steps.features import FeatureExtractor, used_front_ends
-from steps.progress import Progress
 from steps.recipes import Plan
-from steps.rendering import Kit
 from steps.settings import Settings, load_settings
-from steps.store import RowReader, RowWriter
+from steps.store import RowReader
 from steps.windows import POOLS, SPLITS
 
 FIXED: Final[dict[str, Any]] = {
@@ -62,7 +59,6 @@ AUTOMATIC: Final[dict[str, Any]] = {
 KINDS: Final = {"fixed": FIXED, "automatic": AUTOMATIC}
 ALL: Final = "all"
 DRAWN_KEY: Final = 0xA07
-BLOCK: Final = 64
 
 
 def main() -> None:
@@ -138,16 +134,8 @@ class Experiment:
             root, workspace=self.workspace, over={**over, **alone, "augment": {**over["augment"], "workers": 1}}
         )
         if not (root / "artifacts" / "features").is_dir():
-            self._write_features(root / "artifacts" / "features", settings, kind)
-        heard, stages = self.out / "heard", self.workspace / "artifacts"
-        hear(
-            heard,
-            settings=load_settings(self.workspace / "params.yaml"),
-            clips=stages / "synthesize",
-            corpus=stages / "corpus",
-        )
-        found = measure(train_heads(root), heard, settings)
-        shutil.rmtree(root / "checkpoints", ignore_errors=True)
+            self._change_features(root, settings, kind)
+        found = measure(train_heads(root), hear_workspace(self.workspace, self.out), settings)
         save_result(root / "result.json", found, spent=None if root == self.base else root / "artifacts")
 
     def _chosen(self, clips: Sequence[int], pack: ClipPack) -> list[int]:
@@ -164,50 +152,26 @@ class Experiment:
             raise ConfigError("--clips", got=number, expected=f"at most the {len(order)} there are for training")
         return order[:number]
 
-    def _write_features(self, folder: Path, settings: Settings, kind: str) -> None:
+    def _change_features(self, root: Path, settings: Settings, kind: str) -> None:
         """The features of all clips, of the phrase only some, and behind them those of more windows of these."""
-        kit = Kit(
-            clips=self.base / "artifacts" / "synthesize",
-            corpus=self.base / "artifacts" / "corpus",
-            rooms=self.base / "rooms.npy",
-            phrase=settings.wakeword.phrase,
-            seed=self.seed,
-            settings=settings.augment,
-        )
-        if not kit.rooms.is_file():
-            kit.simulate_rooms(Progress("rooms"))
+        kit = make_kit(self.base, settings)
         maker = kit.makers()["train"]
         phrases = maker.sources.fitting(maker.sources.phrases, kit.n_samples)
         chosen = self._chosen(phrases, maker.sources.pack)
         had = int(FIXED["augment"]["copies"])
         copies = int(choose_copies(len(chosen)).value) if kind == "automatic" else had
-        extractors = {name: FeatureExtractor(row) for name, row in used_front_ends(settings.features).items()}
         base = self.base / "artifacts" / "features" / "features.zarr"
-        working = folder.with_name(f".{folder.name}.working")
-        shutil.rmtree(working, ignore_errors=True)
-        working.mkdir(parents=True)
-        with RowWriter(working / "features.zarr") as store:
+        with write_features(root) as store:
             for split in SPLITS:
                 source = RowReader(base / split)
                 left_out = sorted(set(phrases) - set(chosen)) if split == "train" else []
                 rows = np.flatnonzero(~np.isin(source["clip"].all(), left_out))
-                store.attributes[split] = dict(source.attributes)
                 write_rows(store, source, split, rows, {}, maker, settings=settings.features)
             first = len(RowReader(base / "train")["label"].all())
             more = [clip for _ in range(had, copies) for clip in chosen]
-            for start in range(0, len(more), BLOCK):
-                block = more[start : start + BLOCK]
-                plans = [
-                    Plan(index=first + start + place, form="phrase", clip=clip) for place, clip in enumerate(block)
-                ]
-                windows = np.stack([maker.render(maker.draw(plan)).audio for plan in plans])
-                store.append("train/label", np.ones(len(block), np.int8))
-                store.append("train/pool", np.full(len(block), POOLS.index("positive"), np.int8))
-                store.append("train/clip", np.array(block, np.int32))
-                for name, extractor in extractors.items():
-                    store.append(f"train/{name}", extractor(windows))
+            plans = [Plan(index=first + place, form="phrase", clip=clip) for place, clip in enumerate(more)]
+            add_phrase_windows(store, plans, more, maker, settings=settings.features)
         print(f"  {len(chosen)} clips of the phrase, {copies} windows of each", flush=True)
-        working.rename(folder)
 
 
 def print_table(experiments: dict[int, Experiment], *, split: str, budget: float) -> None:

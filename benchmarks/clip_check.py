@@ -1,6 +1,6 @@
 """Are wrong clips found among those of the phrase? And how fast.
 
-    python benchmarks/clip_check.py CLIPS [--wrong "computer,hello there"] [--each 12] [--share 0.02]
+    python -m benchmarks.clip_check CLIPS [--wrong "computer,hello there"] [--each 12] [--share 0.02]
 
 CLIPS is the folder of a stage synthesize. Clips of each wrong text, in several engines, are put among those of the
 phrase, one text at a time; then so many in a hundred of all clips are dropped. Shown is how many of the wrong ones are

@@ -1,6 +1,6 @@
 """What noise reduction in front of a model does to its misses and false accepts, and what it costs.
 
-    python benchmarks/denoise.py M.onnx CORPUS
+    python -m benchmarks.denoise M.onnx CORPUS
 
 CORPUS is the folder of the stage corpus, such as workspaces/NAME/artifacts/corpus. Each row is one level of noise
 reduction, 0 being none, twice: at the model's own threshold, and at the one that the calibration part gives for the

@@ -1,8 +1,8 @@
 """Student against teacher: what a gate misses by itself, what it passes, how often it wakes the teacher, what it costs.
 
-    python benchmarks/distillation.py M.onnx WORKSPACE                            # its gate, M_lite.onnx beside it
-    python benchmarks/distillation.py M.onnx WORKSPACE --students A.onnx B.onnx   # other gates
-    python benchmarks/distillation.py M.onnx WORKSPACE --split calibration        # to choose between them
+    python -m benchmarks.distillation M.onnx WORKSPACE                            # its gate, M_lite.onnx beside it
+    python -m benchmarks.distillation M.onnx WORKSPACE --students A.onnx B.onnx   # other gates
+    python -m benchmarks.distillation M.onnx WORKSPACE --split calibration        # to choose between them
 
 WORKSPACE is a folder with artifacts/corpus and artifacts/synthesize. All thresholds are set on the calibration part, as
 the stage evaluate sets them; figures are of the test part, or of the calibration part itself with --split calibration.

@@ -1,6 +1,6 @@
 """What the front ends cost: exported, one hop a call, one thread; beside their floor and their published form.
 
-python benchmarks/frontends.py [--seconds 3]
+python -m benchmarks.frontends [--seconds 3]
 
 The floor is the same graph given 64 hops a call: arithmetic without the cost of calls and of small operators. The
 published form is what other programs run per 80 ms: for the speech embedding its two graphs on 1,760 samples and on the

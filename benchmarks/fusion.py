@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -27,8 +26,8 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from benchmarks.heard import SPLITS, hear
-from benchmarks.leave_one_out import PEOPLE, line, measure
+from benchmarks.heard import SPLITS, hear_workspace
+from benchmarks.misses import PEOPLE, line, measure
 from benchmarks.variants import prepare_variant, save_result, train_heads
 from models.detector import Detector
 from steps.feature_rows import input_name
@@ -131,15 +130,12 @@ class Experiment:
         link = root / "artifacts" / "features"
         if not link.is_symlink():
             link.symlink_to((self.workspace / "artifacts" / "features").resolve(), target_is_directory=True)
-        detector = train_heads(root)
-        shutil.rmtree(root / "checkpoints", ignore_errors=True)
-        return detector
+        return train_heads(root)
 
     def _save(self, name: str, detector: Detector) -> None:
-        """Measure; all models hear the same streams, those of the workspace's own seed."""
-        stages, settings = self.workspace / "artifacts", load_settings(self.workspace / "params.yaml")
-        hear(self.out / "heard", settings=settings, clips=stages / "synthesize", corpus=stages / "corpus")
-        save_result(self.folder(name) / "result.json", measure(detector, self.out / "heard", settings), spent=None)
+        settings = load_settings(self.workspace / "params.yaml")
+        missed = measure(detector, hear_workspace(self.workspace, self.out), settings)
+        save_result(self.folder(name) / "result.json", missed, spent=None)
 
 
 if __name__ == "__main__":

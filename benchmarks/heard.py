@@ -25,10 +25,10 @@ from nanowakeword.evaluation.scoring import Scores, StreamScores
 from nanowakeword.evaluation.streams import Placement, join
 from nanowakeword.timing import HOP_SAMPLES, SAMPLE_RATE_HZ
 from steps.material import find_material
-from steps.settings import Settings
+from steps.settings import Settings, load_settings
 from steps.verifier import verifier_config
 
-__all__ = ["CONDITIONS", "SPLITS", "hear", "score", "write_features"]
+__all__ = ["CONDITIONS", "SPLITS", "hear", "hear_workspace", "score", "write_features"]
 
 SPLITS: Final = ("calibration", "test")
 CONDITIONS: Final = ("clean", "babble", "other")
@@ -70,6 +70,17 @@ def hear(folder: Path, *, settings: Settings, clips: Path, corpus: Path) -> None
                 seed=settings.seed,
             )
     working.rename(folder)
+
+
+def hear_workspace(workspace: Path, out: Path) -> Path:
+    """`hear` a workspace's recordings, with its own settings and seed: all models that OUT compares hear the same.
+
+    Returns:
+        The folder, ``out/heard``.
+    """
+    stages, settings = workspace / "artifacts", load_settings(workspace / "params.yaml")
+    hear(out / "heard", settings=settings, clips=stages / "synthesize", corpus=stages / "corpus")
+    return out / "heard"
 
 
 @torch.inference_mode()

@@ -1,9 +1,9 @@
 """What each augmentation, engine and setting contributes: leave one out or change it, make the model, measure it.
 
-    python benchmarks/leave_one_out.py WORKSPACE OUT                        # all of them, the workspace's seed
-    python benchmarks/leave_one_out.py WORKSPACE OUT --seeds 7 8 9
-    python benchmarks/leave_one_out.py WORKSPACE OUT --only room engine:kokoro "augment.snr_db=[0.0, 30.0]" --seeds 7
-    python benchmarks/leave_one_out.py WORKSPACE OUT --show                 # the table of what is done
+    python -m benchmarks.leave_one_out WORKSPACE OUT                        # all of them, the workspace's seed
+    python -m benchmarks.leave_one_out WORKSPACE OUT --seeds 7 8 9
+    python -m benchmarks.leave_one_out WORKSPACE OUT --only room engine:kokoro "augment.snr_db=[0.0, 30.0]" --seeds 7
+    python -m benchmarks.leave_one_out WORKSPACE OUT --show                 # the table of what is done
 
 WORKSPACE has the stages synthesize and corpus done, with real recordings. OUT keeps what was found: a run that was
 stopped goes on, and runs with other seeds or with `--only` may share it, one after the other. Each works on one core.
@@ -28,43 +28,31 @@ import argparse
 import json
 import os
 import re
-import shutil
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
-from benchmarks.heard import SPLITS, hear, score
+from benchmarks.heard import SPLITS, hear_workspace
+from benchmarks.misses import PEOPLE, Missed, line, measure
+from benchmarks.variant_features import make_kit, write_features, write_rows
 from benchmarks.variants import make_stages, prepare_variant, save_result, train_heads
-from models.detector import Detector
 from nanowakeword.errors import ConfigError
-from nanowakeword.evaluation.false_accepts import FalseAccepts
-from nanowakeword.evaluation.limits import CONFIDENCE, binomial_limits, share
-from nanowakeword.evaluation.measure import threshold_for_budget
-from nanowakeword.evaluation.scoring import clip_peaks
 from steps.augment import plan_windows, settle_copies
 from steps.augmentations.table import AUGMENTATIONS
 from steps.clippack import ClipPack
-from steps.features import FeatureExtractor, store_attributes, used_front_ends
 from steps.overlay import lay_over, parse_option
-from steps.progress import Progress
-from steps.rendering import Kit, WindowMaker
-from steps.settings import Features, Settings, load_settings
-from steps.store import RowReader, RowWriter
+from steps.settings import Settings, load_settings
+from steps.store import RowReader
 from steps.windows import Recipe
 
 WHOLE: Final = "whole"
 ENGINE: Final = "engine:"
 SETTING: Final = "="
-PEOPLE: Final = ("clean", "babble")
-BLOCK: Final = 64
-
-Missed = Mapping[str, Mapping[str, Sequence[bool]]]  # by split and condition, of each clip in turn
 
 
 def main() -> None:
@@ -129,9 +117,8 @@ class Experiment:
         if name == WHOLE:
             make_stages(root, "augment", "features")
         elif not (root / "artifacts" / "features").is_dir():
-            self._change_features(root, name, settings, self._kit(root, settings))
-        found = measure(train_heads(root), self._hear(), settings)
-        shutil.rmtree(root / "checkpoints", ignore_errors=True)
+            self._change_features(root, name, settings)
+        found = measure(train_heads(root), hear_workspace(self.workspace, self.out), settings)
         save_result(root / "result.json", found, spent=None if name == WHOLE else root / "artifacts")
 
     def _over(self, name: str) -> dict[str, Any]:
@@ -143,34 +130,14 @@ class Experiment:
             lay_over(over, parse_option(name), known={})
         return over
 
-    def _kit(self, root: Path, settings: Settings) -> Kit:
-        return Kit(
-            clips=root / "artifacts" / "synthesize",
-            corpus=root / "artifacts" / "corpus",
-            rooms=self.folder(WHOLE) / "rooms.npy",
-            phrase=settings.wakeword.phrase,
-            seed=self.seed,
-            settings=settings.augment,
-        )
-
-    def _hear(self) -> Path:
-        """The streams, of the workspace's own seed: all models hear the same ones."""
-        stages = self.workspace / "artifacts"
-        settings = load_settings(self.workspace / "params.yaml")
-        hear(self.out / "heard", settings=settings, clips=stages / "synthesize", corpus=stages / "corpus")
-        return self.out / "heard"
-
-    def _change_features(self, root: Path, name: str, settings: Settings, kit: Kit) -> None:
+    def _change_features(self, root: Path, name: str, settings: Settings) -> None:
         """Write the features of a variant: those of the whole, with some rows made anew or taken away."""
         whole = self.folder(WHOLE) / "artifacts"
-        if not kit.rooms.is_file():
-            kit_of_whole = self._kit(self.folder(WHOLE), load_settings(self.folder(WHOLE) / "params.yaml"))
-            kit_of_whole.simulate_rooms(Progress("rooms"))
+        # Rooms are simulated with the settings of the whole, whatever the variant's are.
+        kit_of_whole = make_kit(self.folder(WHOLE), load_settings(self.folder(WHOLE) / "params.yaml"))
+        kit = replace(kit_of_whole, settings=settings.augment, phrase=settings.wakeword.phrase)
         recipes = read_recipes(whole / "augment" / "recipes.jsonl")
-        working = root / "artifacts" / ".features.working"
-        shutil.rmtree(working, ignore_errors=True)
-        working.mkdir()
-        with RowWriter(working / "features.zarr") as store:
+        with write_features(root) as store:
             makers = kit.makers()
             copies, _ = settle_copies(settings.augment, makers["train"].sources)
             for split, maker in makers.items():
@@ -190,9 +157,7 @@ class Experiment:
                     rows = [row for row in rows if not is_about(recipes[split][row], engine, maker.sources.pack)]
                 print(f"  {split}: {len(rows)} of {len(recipes[split])} windows, {len(anew)} made anew", flush=True)
                 source = RowReader(whole / "features" / "features.zarr" / split)
-                store.attributes[split] = dict(source.attributes)
                 write_rows(store, source, split, np.array(rows), anew, maker, settings=settings.features)
-        working.rename(root / "artifacts" / "features")
 
 
 def read_recipes(path: Path) -> dict[str, list[Recipe]]:
@@ -210,48 +175,6 @@ def is_about(recipe: Recipe, engine: str, pack: ClipPack) -> bool:
     return any(pack.clips[voice["clip"]].engine == engine for voice in recipe.voices if "clip" in voice)
 
 
-def write_rows(
-    store: RowWriter,
-    source: RowReader,
-    split: str,
-    rows: npt.NDArray[np.int64],
-    anew: Mapping[int, Recipe],
-    maker: WindowMaker,
-    *,
-    settings: Features,
-) -> None:
-    """Copy rows, with the features of some of them extracted from windows that are rendered anew."""
-    for column in ("label", "pool", "clip"):
-        store.append(f"{split}/{column}", source[column].rows(rows))
-    fronts = used_front_ends(settings)
-    extractors = {name: FeatureExtractor(row) for name, row in fronts.items()}
-    for first in range(0, len(rows), BLOCK):
-        block = rows[first : first + BLOCK]
-        places = [place for place, row in enumerate(block) if int(row) in anew]
-        windows = [maker.render(anew[int(block[place])]).audio for place in places]
-        for name, extractor in extractors.items():
-            features = source[name].rows(block)
-            if windows:
-                features[places] = extractor(np.stack(windows))
-            store.append(f"{split}/{name}", features, attributes=store_attributes(fronts[name]))
-
-
-def measure(detector: Detector, heard: Path, settings: Settings, *, splits: Sequence[str] = SPLITS) -> dict[str, Any]:
-    """Which clips are missed, by split and condition, at the threshold for the published budget on the same split."""
-    budget, found = settings.publish.budget_fa_per_hour, {}
-    for split in splits:
-        others = FalseAccepts(score(heard / split / "other", detector), refractory_s=settings.evaluate.refractory_s)
-        threshold = threshold_for_budget(others, budget)
-        least = 2.0 if threshold is None else threshold
-        found[split] = {
-            condition: (
-                clip_peaks(score(heard / split / condition, detector), tail_s=settings.evaluate.tail_s) < least
-            ).tolist()
-            for condition in PEOPLE
-        }
-    return found
-
-
 def print_table(out: Path, names: Sequence[str], *, seeds: Sequence[int], budget: float) -> None:
     """Misses of each variant, and how they differ from those of the whole."""
     results: dict[str, dict[int, Missed]] = {}
@@ -266,28 +189,6 @@ def print_table(out: Path, names: Sequence[str], *, seeds: Sequence[int], budget
                 print(
                     f"  {name:<{width}}" + (line(by_seed, results[WHOLE], split, condition) if by_seed else "not done")
                 )
-
-
-def line(by_seed: Mapping[int, Missed], whole: Mapping[int, Missed], split: str, condition: str) -> str:
-    """One variant in one condition."""
-    missed = {seed: np.array(found[split][condition], bool) for seed, found in by_seed.items()}
-    rate = share(int(sum(values.sum() for values in missed.values())), sum(map(len, missed.values())))
-    text = f"{100 * rate.rate:5.1f} ({100 * rate.low:4.1f}-{100 * rate.high:4.1f})"
-    pairs = {
-        seed: (values, np.array(whole[seed][split][condition], bool))
-        for seed, values in missed.items()
-        if seed in whole and by_seed is not whole
-    }
-    if not pairs:
-        return text
-    more = sum(int((mine & ~theirs).sum()) for mine, theirs in pairs.values())
-    fewer = sum(int((theirs & ~mine).sum()) for mine, theirs in pairs.values())
-    total = sum(len(mine) for mine, _ in pairs.values())
-    # Limits of both shares at once: each is wrong half as often.
-    added, spared = (binomial_limits(count, total, confidence=(1.0 + CONFIDENCE) / 2.0) for count in (more, fewer))
-    limits = 100 * (added[0] - spared[1]), 100 * (added[1] - spared[0])
-    each = " ".join(f"{100 * (mine.mean() - theirs.mean()):+.1f}" for mine, theirs in pairs.values())
-    return f"{text}  {100 * (more - fewer) / total:+5.1f} ({limits[0]:+5.1f} to {limits[1]:+5.1f})  by seed: {each}"
 
 
 if __name__ == "__main__":

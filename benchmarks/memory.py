@@ -1,6 +1,6 @@
 """Whether listening leaks: hours of audio as fast as they go, and the memory of the process after each.
 
-    python benchmarks/memory.py M.onnx [--hours 24] [--cascade] [--vad energy] [--denoise] [--recordings DIR]
+    python -m benchmarks.memory M.onnx [--hours 24] [--cascade] [--vad energy] [--denoise] [--recordings DIR]
                                        [--plot memory.png] [--json memory.json]
 
 Half an hour of material, either made of noise, tones, silence and what has the rhythm and the formants of speech, or

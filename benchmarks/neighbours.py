@@ -1,9 +1,9 @@
 """What near-words in training buy and what they cost: the sweep of their share, their weight and their distance.
 
-    python benchmarks/neighbours.py WORKSPACE OUT
-    python benchmarks/neighbours.py WORKSPACE OUT --rows 10 40 --weights 0.1 1 --min-distances 0.3 0.4 --seeds 7 8 9
-    python benchmarks/neighbours.py WORKSPACE OUT --show                    # the tables of what is done
-    python benchmarks/neighbours.py WORKSPACE OUT --show --split test
+    python -m benchmarks.neighbours WORKSPACE OUT
+    python -m benchmarks.neighbours WORKSPACE OUT --rows 10 40 --weights 0.1 1 --min-distances 0.3 0.4 --seeds 7 8 9
+    python -m benchmarks.neighbours WORKSPACE OUT --show                    # the tables of what is done
+    python -m benchmarks.neighbours WORKSPACE OUT --show --split test
 
 WORKSPACE has the stages phrases, synthesize and corpus done, with real recordings of the phrase and clips of neighbours
 to train on and to measure on (``--set synthesize.neighbours=800 --set synthesize.evaluation_neighbours=600``), as near

@@ -1,8 +1,8 @@
 """What a few recordings of the owner's are worth: 0, 5, 10 and 30 of them in training, measured on other recordings.
 
-    python benchmarks/own_recordings.py WORKSPACE OUT                     # the workspace's seed
-    python benchmarks/own_recordings.py WORKSPACE OUT --seeds 7 8 9
-    python benchmarks/own_recordings.py WORKSPACE OUT --takes 0 10 --show # the table of what is done
+    python -m benchmarks.own_recordings WORKSPACE OUT                     # the workspace's seed
+    python -m benchmarks.own_recordings WORKSPACE OUT --seeds 7 8 9
+    python -m benchmarks.own_recordings WORKSPACE OUT --takes 0 10 --show # the table of what is done
 
 WORKSPACE has the stages synthesize and corpus done, with real recordings of the phrase in both of the latter's splits,
 and none of it in training. The owner's are drawn by the seed from the calibration part, the fewer being among the more,
@@ -22,7 +22,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,25 +30,22 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from benchmarks.heard import hear
-from benchmarks.leave_one_out import PEOPLE, line, measure
+from benchmarks.heard import hear_workspace
+from benchmarks.misses import PEOPLE, line, measure
+from benchmarks.variant_features import add_phrase_windows, make_kit, write_features, write_rows
 from benchmarks.variants import make_stages, prepare_variant, save_result, train_heads
 from nanowakeword.errors import ConfigError
 from nanowakeword.timing import SAMPLE_RATE_HZ
-from steps.features import FeatureExtractor, store_attributes, used_front_ends
-from steps.progress import Progress
 from steps.recipes import Plan
 from steps.recordings import Recording, load_recordings
-from steps.rendering import Kit
 from steps.settings import Settings, load_settings
 from steps.sources import recorded_word
-from steps.store import RowReader, RowWriter
-from steps.windows import POOLS, SPLITS
+from steps.store import RowReader
+from steps.windows import SPLITS
 
 TAKES: Final = (0, 5, 10, 30)
 MEASURED: Final = "test"
 DRAWN_KEY: Final = 0x0E6
-BLOCK: Final = 64
 
 
 def main() -> None:
@@ -101,21 +97,12 @@ class Experiment:
         print(f"seed {self.seed}: {number} recordings of the owner's", flush=True)
         over = {"seed": self.seed, "augment": {"workers": 1}, "features": {"workers": 1}}
         settings = prepare_variant(root, workspace=self.workspace, over=over)
-        features = root / "artifacts" / "features"
         if number == 0:
             make_stages(root, "augment", "features")
-        elif not features.is_dir():
-            self._add_own(features, settings, self._owner(settings)[:number])
-        heard = self.out / "heard"
-        stages = self.workspace / "artifacts"
-        hear(
-            heard,
-            settings=load_settings(self.workspace / "params.yaml"),
-            clips=stages / "synthesize",
-            corpus=stages / "corpus",
-        )
-        found = {MEASURED: measure(train_heads(root), heard, settings)[MEASURED]}
-        shutil.rmtree(root / "checkpoints", ignore_errors=True)
+        elif not (root / "artifacts" / "features").is_dir():
+            self._add_own(root, settings, self._owner(settings)[:number])
+        missed = measure(train_heads(root), hear_workspace(self.workspace, self.out), settings)
+        found = {MEASURED: missed[MEASURED]}
         save_result(root / "result.json", found, spent=root / "artifacts" if number else None)
 
     def _owner(self, settings: Settings) -> list[Recording]:
@@ -134,54 +121,26 @@ class Experiment:
         order = np.random.default_rng([self.seed, DRAWN_KEY]).permutation(len(fitting))
         return [fitting[index] for index in order]
 
-    def _add_own(self, features: Path, settings: Settings, owner: Sequence[Recording]) -> None:
+    def _add_own(self, root: Path, settings: Settings, owner: Sequence[Recording]) -> None:
         """The features without the owner's, and behind them those of the owner's windows."""
-        root, base = self.folder(0), self.folder(0) / "artifacts" / "features" / "features.zarr"
-        kit = Kit(
-            clips=root / "artifacts" / "synthesize",
-            corpus=root / "artifacts" / "corpus",
-            rooms=root / "rooms.npy",
-            phrase=settings.wakeword.phrase,
-            seed=self.seed,
-            settings=settings.augment,
-        )
-        if not kit.rooms.is_file():
-            kit.simulate_rooms(Progress("rooms"))
-        maker = kit.makers()["train"]
-        fronts = used_front_ends(settings.features)
-        extractors = {name: FeatureExtractor(row) for name, row in fronts.items()}
-        working = features.with_name(f".{features.name}.working")
-        shutil.rmtree(working, ignore_errors=True)
-        working.mkdir(parents=True)
-        with RowWriter(working / "features.zarr") as store:
+        base = self.folder(0) / "artifacts" / "features" / "features.zarr"
+        maker, copies = make_kit(self.folder(0), settings).makers()["train"], settings.augment.recording_copies
+        with write_features(root) as store:
             for split in SPLITS:
                 source = RowReader(base / split)
-                store.attributes[split] = dict(source.attributes)
-                for column in ("label", "pool", "clip"):
-                    store.append(f"{split}/{column}", source[column].all())
-                for name in extractors:
-                    attributes = store_attributes(fronts[name])
-                    n_rows = len(source["label"].all())
-                    for first in range(0, n_rows, BLOCK):
-                        rows = np.arange(first, min(first + BLOCK, n_rows))
-                        store.append(f"{split}/{name}", source[name].rows(rows), attributes=attributes)
+                rows = np.arange(len(source["label"].all()))
+                write_rows(store, source, split, rows, {}, maker, settings=settings.features)
             n_rows = len(RowReader(base / "train")["label"].all())
-            for number, recording in enumerate(owner):
-                # A recording's windows are the same whatever others there are.
-                first = n_rows + number * settings.augment.recording_copies
-                plans = [
-                    Plan(index=first + copy, form="phrase", recording=recording)
-                    for copy in range(settings.augment.recording_copies)
-                ]
-                windows = np.stack([maker.render(maker.draw(plan)).audio for plan in plans])
-                store.append("train/label", np.ones(len(plans), np.int8))
-                store.append("train/pool", np.full(len(plans), POOLS.index("positive"), np.int8))
-                store.append("train/clip", np.full(len(plans), -1, np.int32))
-                for name, extractor in extractors.items():
-                    store.append(f"train/{name}", extractor(windows))
-                print(f"  recording {number + 1} of {len(owner)}: {len(plans)} windows", flush=True)
-        (working / "owner.json").write_text(json.dumps([asdict(item) for item in owner], indent=2), encoding="utf-8")
-        working.rename(features)
+            # A recording's windows are the same whatever others there are.
+            plans = [
+                Plan(index=n_rows + number * copies + copy, form="phrase", recording=recording)
+                for number, recording in enumerate(owner)
+                for copy in range(copies)
+            ]
+            add_phrase_windows(store, plans, [-1] * len(plans), maker, settings=settings.features)
+        facts = json.dumps([asdict(item) for item in owner], indent=2)
+        (root / "artifacts" / "features" / "owner.json").write_text(facts, encoding="utf-8")
+        print(f"  {len(owner)} recordings: {len(plans)} windows", flush=True)
 
 
 def _fits(recording: Recording, settings: Settings) -> bool:

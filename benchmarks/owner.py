@@ -1,6 +1,6 @@
 """How well an owner's verifier tells people apart: each speaker of a manifest in turn is the owner.
 
-python benchmarks/owner.py M.onnx manifest.csv [--clips 3 5 9] [--people 0 1 3 5] [--part test]
+python -m benchmarks.owner M.onnx manifest.csv [--clips 3 5 9] [--people 0 1 3 5] [--part test]
 
 The manifest is that of the stage corpus, with speakers' names: rows of the kind ``keyword:<phrase>`` are people who say
 the phrase, rows of the kind ``speech`` are what the model may fire at by mistake. An owner is enrolled with some clips,

@@ -1,7 +1,7 @@
 """What listening costs: our gate and verifiers beside other systems, in one run on one thread each.
 
-    python benchmarks/runtime.py [--workspace workspaces/NAME] [--rounds 7] [--seconds 2] [--json F] [--plot F.png]
-    python benchmarks/runtime.py --profile M.onnx
+    python -m benchmarks.runtime [--workspace workspaces/NAME] [--rounds 7] [--seconds 2] [--json F] [--plot F.png]
+    python -m benchmarks.runtime --profile M.onnx
 
 In every round each contender is measured once, in a process of its own and in an order that moves on, so that all see
 the same machine; the table has medians over the rounds, and medians of each round's ratio to our fused verifier. Our

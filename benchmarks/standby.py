@@ -1,7 +1,7 @@
 """What saves power in front of a model, a voice activity detector or the gate: what it costs, saves and loses.
 
-    python benchmarks/standby.py M.onnx CORPUS                                      # defaults, test part
-    python benchmarks/standby.py M.onnx CORPUS --split calibration --trigger energy:6 silero:0.3 gate:0.4
+    python -m benchmarks.standby M.onnx CORPUS                                      # defaults, test part
+    python -m benchmarks.standby M.onnx CORPUS --split calibration --trigger energy:6 silero:0.3 gate:0.4
 
 CORPUS is the folder of the stage corpus, such as workspaces/NAME/artifacts/corpus; the gate is M_lite.onnx beside
 M.onnx. Constants were chosen on the calibration part; what is quoted was measured on the test part.

@@ -1,6 +1,6 @@
 """Random rows of a feature store: ours beside a numpy memmap and zarr's own indexing, in the same run.
 
-python benchmarks/store.py
+python -m benchmarks.store
 """
 
 from __future__ import annotations

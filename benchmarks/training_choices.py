@@ -1,10 +1,10 @@
 """Do the choices of the training pay on people? Sampling by loss or uniform, and which weights are kept.
 
-    python benchmarks/training_choices.py OUT workspaces/alexa workspaces/computer --seeds 7 8 9
-    python benchmarks/training_choices.py OUT workspaces/alexa --steps 50                # a quick try
-    python benchmarks/training_choices.py OUT workspaces/alexa --also train.pooling=max  # another setting beside them
-    python benchmarks/training_choices.py OUT workspaces/alexa --show                    # the table of what is done
-    python benchmarks/training_choices.py OUT workspaces/alexa --show --split calibration     # to choose a setting by
+    python -m benchmarks.training_choices OUT workspaces/alexa workspaces/computer --seeds 7 8 9
+    python -m benchmarks.training_choices OUT workspaces/alexa --steps 50                # a quick try
+    python -m benchmarks.training_choices OUT workspaces/alexa --also train.pooling=max  # another setting beside them
+    python -m benchmarks.training_choices OUT workspaces/alexa --show                    # the table of what is done
+    python -m benchmarks.training_choices OUT workspaces/alexa --show --split calibration     # to choose a setting by
 
 A workspace has its stages done up to features, with real recordings. Heads are trained by the stage train on those very
 features; OUT keeps what was found, so a run that was stopped goes on. Two processes by default, one core each.
@@ -32,8 +32,8 @@ from typing import Any, Final, cast
 
 import torch
 
-from benchmarks.heard import SPLITS, hear
-from benchmarks.leave_one_out import PEOPLE, Missed, line, measure
+from benchmarks.heard import SPLITS, hear_workspace
+from benchmarks.misses import PEOPLE, Missed, line, measure
 from benchmarks.variants import make_stages, prepare_variant, save_result
 from models.detector import Detector
 from models.streaming import Head
@@ -184,8 +184,7 @@ def _hear(workspace: Path, out: Path) -> None:
     """The recordings as the front ends hear them, once for all trainings."""
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
-    stages, settings = workspace / "artifacts", load_settings(workspace / "params.yaml")
-    hear(out / "heard", settings=settings, clips=stages / "synthesize", corpus=stages / "corpus")
+    hear_workspace(workspace, out)
 
 
 def _one_thread() -> None:

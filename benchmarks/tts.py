@@ -1,6 +1,6 @@
 """Clips a core-second of each speech engine.
 
-    python benchmarks/tts.py [--clips 40] [engine ...]
+    python -m benchmarks.tts [--clips 40] [engine ...]
 
 Each engine speaks a two-word phrase and as many sentences, in one process with one thread; loading is taken off.
 The time is that of the processor, so other work on the machine matters little. Flite works in processes of its

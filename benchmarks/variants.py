@@ -63,6 +63,7 @@ def make_stages(root: Path, *stages: str) -> None:
 def train_heads(root: Path) -> Detector:
     """Train and average the heads of a variant whose features are there; the detector with the weights kept."""
     make_stages(root, "train", "average")
+    shutil.rmtree(root / "checkpoints", ignore_errors=True)
     saved = torch.load(root / "artifacts" / "average" / "detector.pt", weights_only=True)
     return Detector.from_saved(saved)
 
