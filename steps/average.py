@@ -6,20 +6,17 @@ Validation decides between the candidates; all of them are reported.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, cast
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
 from models.detector import Detector
 from models.streaming import Head
 from steps.automatic_training import count_rows, settle_training
-from steps.candidates import find_candidates
-from steps.dataset import AdaptiveLossAwareDataset
+from steps.candidates import Candidates, find_candidates
 from steps.feature_rows import input_name
 from steps.fusion import fit_fusion
 from steps.npy_sources import check_npy_sources, npy_sources
@@ -49,7 +46,7 @@ def run(context: Context) -> None:
     budget, names = settings.train.validation_fa_per_hour, [input_name(names) for names in detector.config.inputs]
     for number, (name, head) in enumerate(zip(names, detector.heads, strict=True), start=1):
         rows = dataset(train, name, npy_sources(settings, name, root=context.root))
-        choices[name] = choose_weights(
+        found = find_candidates(
             cast(Head, head),
             context.input("train") / name,
             history=histories[name],
@@ -60,6 +57,7 @@ def run(context: Context) -> None:
             top_k=settings.average.top_k,
             fa_per_hour=budget,
         )
+        choices[name] = choose_weights(cast(Head, head), found)
         context.progress.say(_tell(name, choices[name], fa_per_hour=budget))
         context.progress.update(number, len(names), unit="heads")
     streams = stream_detector(detector, validation, hops=stored_hops(validation, settings.features.frontends))
@@ -71,38 +69,14 @@ def run(context: Context) -> None:
     (context.out / "choice.json").write_text(json.dumps(choices, indent=2) + "\n", encoding="utf-8")
 
 
-def choose_weights(
-    head: Head,
-    checkpoints: Path,
-    *,
-    history: Sequence[Mapping[str, Any]],
-    train: AdaptiveLossAwareDataset,
-    used: npt.NDArray[np.int64],
-    validation: RowReader,
-    frontend: str,
-    top_k: int,
-    fa_per_hour: float,
-) -> dict[str, Any]:
+def choose_weights(head: Head, found: Candidates) -> dict[str, Any]:
     """Load the best candidate into a head.
-
-    Args: as of `steps.candidates.find_candidates`.
 
     Returns:
         ``chosen``; the three that were to be compared, ``moving average``, ``swa`` and ``best single``, with their miss
         rates in ``compared``; which checkpoints were ``stable`` and which ``averaged``; and in ``candidates`` the
         validation of each.
     """
-    found = find_candidates(
-        head,
-        checkpoints,
-        history=history,
-        train=train,
-        used=used,
-        validation=validation,
-        frontend=frontend,
-        top_k=top_k,
-        fa_per_hour=fa_per_hour,
-    )
     cast(nn.Module, head).load_state_dict(found.weights[found.best])
     compared = {"moving average": "moving average", "swa": "swa", "best single": found.best_single}
     return {

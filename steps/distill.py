@@ -20,6 +20,7 @@ from models.detector import Detector, DetectorConfig
 from models.streaming import Head
 from steps.automatic_training import count_rows, settle_training
 from steps.average import choose_weights
+from steps.candidates import find_candidates
 from steps.fusion import calibrate
 from steps.losses import HardTargets
 from steps.progress import Progress
@@ -150,7 +151,7 @@ def train_gate(
     trained = train_head(head, job, progress=progress)
     keep_weights(job.checkpoints, weights, warn=progress.say)
     rows = dataset(train, frontend)
-    choice = choose_weights(
+    found = find_candidates(
         head,
         weights,
         history=trained.history,
@@ -161,6 +162,7 @@ def train_gate(
         top_k=settings.average.top_k,
         fa_per_hour=settings.train.validation_fa_per_hour,
     )
+    choice = choose_weights(head, found)
     logits = score_rows(head, validation, frontend=frontend)
     gate.calibration = torch.tensor(calibrate(logits, validation["label"].all()))
     return gate, {**choice, "history": trained.history}

@@ -240,18 +240,7 @@ def test_the_best_candidate_is_chosen_and_all_are_reported(store: Path, tmp_path
     trained = train_head(make_head(), job, progress=Progress("train"))
     keep_weights(job.checkpoints, tmp_path / "kept", warn=print)
     head = make_head()
-    rows = dataset(job.train, FRONT_END)
-    choice = choose_weights(
-        head,
-        tmp_path / "kept",
-        history=trained.history,
-        train=rows,
-        used=used_rows(rows, job.settings.batch_composition),
-        validation=job.validation,
-        frontend=FRONT_END,
-        top_k=2,
-        fa_per_hour=4.0,
-    )
+    choice = choose_weights(head, candidates(job, tmp_path / "kept", head=head, history=trained.history))
     found = choice["candidates"]
     singles = [f"single step_0000{step}" for step in (10, 20, 30, 40)]
     assert list(found) == [*singles, "moving average", "swa"]
