@@ -100,7 +100,6 @@ def _measure_int8(context: Context, path: Path, materials: dict[str, Material], 
     thresholds, calibration, test = _rate(graph, heard, settings, basis=basis)
     return {
         "model": path.name,
-        "kibibytes": round(graph.n_bytes / 1024),
         "budget_fa_per_hour": context.settings.publish.budget_fa_per_hour,
         "thresholds": [asdict(item) for item in thresholds],
         "test": test.to_dict(),

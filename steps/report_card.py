@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 __all__ = ["format_confusables", "format_gate", "format_report_card"]
@@ -10,14 +11,16 @@ _SHOWN: Final = 6
 _SOURCES: Final = 8
 
 
-def format_report_card(card: dict[str, Any], metrics: dict[str, Any], *, model: str, kibibytes: int) -> str:
+def format_report_card(
+    card: dict[str, Any], metrics: dict[str, Any], *, model: str, kibibytes: Mapping[str, int]
+) -> str:
     """The report card as Markdown, readable as plain text.
 
     Args:
         card: final model card.
         metrics: of the stage evaluate.
         model: file name of the model.
-        kibibytes: its size.
+        kibibytes: sizes of the files by name, with their final cards.
     """
     test = metrics["test"]
     conditions = list(test["points"][0]["misses"])
@@ -29,7 +32,7 @@ def format_report_card(card: dict[str, Any], metrics: dict[str, Any], *, model: 
     lines = [
         f"# {card['phrase']}",
         "",
-        f"- model: `{model}`, {kibibytes} KiB, {frontends}, {architecture['members']} x {architecture['name']}",
+        f"- model: `{model}`, {kibibytes[model]} KiB, {frontends}, {architecture['members']} x {architecture['name']}",
         f"- phonemes: {card['phonemes']}",
         f"- trained on: {clips} clips; {card['training']['voices']['train']} voices",
         f"- licences: {'; '.join(card['training']['licences'])}; "
@@ -54,7 +57,7 @@ def format_report_card(card: dict[str, Any], metrics: dict[str, Any], *, model: 
         *(f"Note on {point['name']}: {point['note']}." for point in test["points"] if point["note"]),
         "",
         format_gate(metrics["gate"]).rstrip("\n"),
-        *([f"\n{_int8_line(metrics['int8'], test)}"] if "int8" in metrics else []),
+        *([f"\n{_int8_line(metrics['int8'], test, kibibytes)}"] if "int8" in metrics else []),
         "",
         format_confusables(metrics["confusables"]).rstrip("\n"),
     ]
@@ -88,7 +91,7 @@ def _misses(point: dict[str, Any]) -> str:
     )
 
 
-def _int8_line(int8: dict[str, Any], test: dict[str, Any]) -> str:
+def _int8_line(int8: dict[str, Any], test: dict[str, Any], kibibytes: Mapping[str, int]) -> str:
     """What the weights in 8 bits change, each model at its own threshold for the published budget."""
     name = f"set for {int8['budget_fa_per_hour']:g} per hour"
     theirs, ours = (next(p for p in report["points"] if p["name"] == name) for report in (int8["test"], test))
@@ -98,7 +101,7 @@ def _int8_line(int8: dict[str, Any], test: dict[str, Any]) -> str:
     )
     heard = theirs["false_accepts"]["rate"], ours["false_accepts"]["rate"]
     return (
-        f"`{int8['model']}`, {int8['kibibytes']} KiB, weights in 8 bits, at its own threshold for "
+        f"`{int8['model']}`, {kibibytes[int8['model']]} KiB, weights in 8 bits, at its own threshold for "
         f"{int8['budget_fa_per_hour']:g} false accepts per hour, {theirs['threshold']:.4f}: missed, "
         f"{'; '.join(changes)}; {heard[0]:.2f} false accepts per hour instead of {heard[1]:.2f}."
     )

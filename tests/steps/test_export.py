@@ -117,5 +117,6 @@ def test_what_8_bits_change_is_told(root: Path) -> None:
     assert "weights" not in exact
     assert [row["fingerprint"] for row in card["frontends"]] == [f"{exact['frontends'][0]['fingerprint']}-int8"]
     report = (output / "report.md").read_text(encoding="utf-8")
-    assert f"`{NAME}_int8.onnx`, " in report
+    kibibytes = round((output / f"{NAME}_int8.onnx").stat().st_size / 1024)
+    assert f"`{NAME}_int8.onnx`, {kibibytes} KiB, weights in 8 bits" in report, "with its final card"
     assert "weights in 8 bits, at its own threshold for 0.5 false accepts per hour" in report

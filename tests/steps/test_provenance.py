@@ -98,7 +98,7 @@ def test_from_the_manifest_to_the_card_and_the_report(tmp_path: Path) -> None:
     assert training["notes"] == ["1 training recordings may not be used commercially (CC-BY-NC-3.0)."]
     assert set(training["real_hours"]) == {"noise", "speech"}
     assert "- ESC-50, K. J. Piczak (https://a.b): rain" in (corpus / "attribution.md").read_text()
-    report = format_report_card(card(training), METRICS, model="hey_nano.onnx", kibibytes=1)
+    report = format_report_card(card(training), METRICS, model="hey_nano.onnx", kibibytes={"hey_nano.onnx": 1})
     assert (
         "- real recordings: LibriSpeech, CC-BY-4.0 (1); ESC-50, K. J. Piczak (https://a.b), CC-BY-NC-3.0 (1)\n"
         in report
@@ -109,12 +109,12 @@ def test_from_the_manifest_to_the_card_and_the_report(tmp_path: Path) -> None:
 def test_many_sources_are_cut_in_the_report_and_named_in_the_attribution() -> None:
     sources = describe_sources([recording(f"source {i:02d}", "CC-BY-4.0") for i in range(20)])
     training = {"clips": {}, "voices": {"train": 0}, "licences": [], "sources": sources, "notes": []}
-    report = format_report_card(card(training), METRICS, model="m.onnx", kibibytes=1)
+    report = format_report_card(card(training), METRICS, model="m.onnx", kibibytes={"m.onnx": 1})
     assert "source 07" in report
     assert "source 08" not in report
     assert "; 12 more, see attribution.md" in report
     assert "real recordings" not in format_report_card(
-        card({**training, "sources": []}), METRICS, model="m.onnx", kibibytes=1
+        card({**training, "sources": []}), METRICS, model="m.onnx", kibibytes={"m.onnx": 1}
     )
 
 
