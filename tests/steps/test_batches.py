@@ -68,7 +68,7 @@ class Torn(NpyRows):
     """A disk that fails."""
 
     def rows(self, indices: npt.ArrayLike) -> npt.NDArray[np.float32]:
-        raise OSError(f"rows {indices} cannot be read")
+        raise OSError(f"rows {indices!r} cannot be read")
 
 
 def test_what_goes_wrong_in_the_thread_is_told(features: Path) -> None:
