@@ -1,6 +1,6 @@
 """NanoWakeword's own training loop, its data sets, sampler and loader included; a child of ``benchmarks/training.py``.
 
-    python benchmarks/peer_training.py WHEEL FOLDER STEPS
+    python -m benchmarks.peer_training WHEEL FOLDER STEPS
 
 FOLDER has ``targets.npy``, ``negatives.npy`` and ``noise.npy``. Prints one line of JSON: ``parameters``, ``cpu_s`` of
 STEPS steps beyond the first few, and ``fetch_s``, those of them in building batches. Its package is imported from the

@@ -3,7 +3,7 @@
 A batch of 192 rows from three pools is drawn, and its losses are remembered; torch draws as many from as many rows, and
 nothing is remembered. Memory for 100 million rows: 1.5 GB.
 
-python benchmarks/sampling.py
+python -m benchmarks.sampling
 """
 
 from __future__ import annotations

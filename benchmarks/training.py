@@ -1,7 +1,7 @@
 """Steps of the whole training loop in a CPU-second, and its share of fetching data: ours beside NanoWakeword's.
 
-    python benchmarks/training.py
-    python benchmarks/training.py --steps 40        # a quick try
+    python -m benchmarks.training
+    python -m benchmarks.training --steps 40        # a quick try
 
 The same network, flat and fully connected, on the same rows, batches of 360, one thread, one process. NanoWakeword's is
 its own trainer with its own data set, sampler and loader; it draws from as many rows as it needs for every step to be a
