@@ -9,7 +9,6 @@ import json
 from collections.abc import Mapping
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import nn
 
