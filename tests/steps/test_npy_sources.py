@@ -75,7 +75,7 @@ def test_a_training_draws_them(tmp_path: Path) -> None:
     root = workspace(tmp_path / "w", MORE)
     run_stage("train", root=root)
     run_stage("average", root=root)
-    losses = load_checkpoint(checkpoint_paths(checkpoints(root) / FRONT_END)[-1])["sampler"]["losses"]
+    losses = load_checkpoint(checkpoint_paths(checkpoints(root) / FRONT_END)[-1])["batches"]["sampler"]["losses"]
     added = NpyRows(root / "more.npy").shape[0]
     assert len(losses) == 60 + added
     assert (losses[60:] != 1.0).sum() > 5
