@@ -53,7 +53,10 @@ def summarise(recordings: Sequence[Recording], sounds: Sequence[Sound], *, found
             *_about_other_phrases(found, phrase=phrase),
             *_about_contradictions(equal),
             *_about_misses(found),
-            *licence_warnings(recordings),
+            *licence_warnings(
+                [recording.licence for recording in recordings if recording.split == "train"],
+                things="training recordings",
+            ),
         ],
     }
     if not recordings:

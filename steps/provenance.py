@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from steps.listing import NOT_STATED
 from steps.recordings import Recording
+from steps.settings import NpySource
 
 __all__ = ["describe_sources", "describe_training", "format_attribution", "licence_warnings"]
 
@@ -25,23 +26,25 @@ _NON_COMMERCIAL: Final = re.compile(r"\bnc\b|non-?commercial", re.IGNORECASE)
 _ONE_FILE: Final = re.compile(r": .*$|\s\S+\.\w{2,5}$")
 
 
-def describe_training(*, clips: Path, corpus: Path) -> dict[str, Any]:
+def describe_training(*, clips: Path, corpus: Path, features: Sequence[NpySource]) -> dict[str, Any]:
     """What a model's card says of what it was trained on.
 
     Args:
         clips: folder of the stage synthesize.
         corpus: folder of the stage corpus.
+        features: files of features that the user had already.
     """
     spoken = json.loads((clips / "summary.json").read_text("utf-8"))
     real = json.loads((corpus / "summary.json").read_text("utf-8"))
-    sources = real["training_sources"]
+    sources, own = real["training_sources"], [source.licence for source in features]
     return {
         "clips": spoken["clips"],
         "voices": {split: len(voices) for split, voices in spoken["voices"].items()},
         "real_hours": {kind: hours["train"] for kind, hours in real["hours"].items() if "train" in hours},
-        "licences": sorted({*spoken["licences"], *(source["licence"] for source in sources)}),
+        "licences": sorted({*spoken["licences"], *(source["licence"] for source in sources), *own}),
         "sources": sources,
-        "notes": real["warnings"],
+        "features": [source.model_dump(mode="json") for source in features],
+        "notes": [*real["warnings"], *licence_warnings(own, things="files of features")],
     }
 
 
@@ -78,13 +81,17 @@ def format_attribution(recordings: Sequence[Recording]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def licence_warnings(recordings: Sequence[Recording]) -> list[str]:
-    """What to know before a model is given to others."""
-    licences = Counter(recording.licence for recording in recordings if recording.split == "train")
-    warnings = []
-    if bound := sorted(licence for licence in licences if _NON_COMMERCIAL.search(licence)):
-        number = sum(licences[licence] for licence in bound)
-        warnings.append(f"{number} training recordings may not be used commercially ({', '.join(bound)}).")
-    if unknown := licences[NOT_STATED]:
-        warnings.append(f"Nobody states the licence of {unknown} training recordings: see that you may use them.")
+def licence_warnings(licences: Sequence[str], *, things: str) -> list[str]:
+    """What to know before a model is given to others.
+
+    Args:
+        licences: of each thing that is trained on.
+        things: what they are.
+    """
+    count, warnings = Counter(licences), []
+    if bound := sorted(licence for licence in count if _NON_COMMERCIAL.search(licence)):
+        number = sum(count[licence] for licence in bound)
+        warnings.append(f"{number} {things} may not be used commercially ({', '.join(bound)}).")
+    if unknown := count[NOT_STATED]:
+        warnings.append(f"Nobody states the licence of {unknown} {things}: see that you may use them.")
     return warnings

@@ -32,7 +32,11 @@ def run(context: Context) -> None:
     export, evaluate = context.input("export"), context.input("evaluate")
     metrics = json.loads((evaluate / "metrics.json").read_text("utf-8"))
     phrases = json.loads((context.input("phrases") / "phrases.json").read_text("utf-8"))
-    training = describe_training(clips=context.input("synthesize"), corpus=context.input("corpus"))
+    training = describe_training(
+        clips=context.input("synthesize"),
+        corpus=context.input("corpus"),
+        features=context.settings.train.npy_sources,
+    )
     # Of stages that the inputs were made from: these cannot be newer than they are.
     automatic = read_derived(*(context.root / STAGES[stage].out for stage in DERIVING))
     budget = context.settings.publish.budget_fa_per_hour

@@ -65,12 +65,14 @@ def format_report_card(
 
 
 def _sources(training: dict[str, Any]) -> list[str]:
-    """Where real training audio comes from."""
+    """Where real training audio comes from, and features that the user had."""
+    features = [f"{item['path']}, {item['licence']} ({item['pool']})" for item in training["features"]]
+    had = [f"- features of your own: {'; '.join(features)}"] if features else []
     if not training["sources"]:
-        return []
+        return had
     named = (f"{item['source']}, {item['licence']} ({item['recordings']})" for item in training["sources"][:_SOURCES])
     more = len(training["sources"]) - _SOURCES
-    return [f"- real recordings: {'; '.join(named)}" + (f"; {more} more, see attribution.md" if more > 0 else "")]
+    return [f"- real recordings: {'; '.join(named)}" + (f"; {more} more, see attribution.md" if more > 0 else ""), *had]
 
 
 def _row(point: dict[str, Any]) -> str:

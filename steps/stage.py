@@ -72,7 +72,7 @@ STAGES: Final[dict[str, Stage]] = {
             "corpus",
             "export",
             "evaluate",
-            sections=("wakeword", "publish"),
+            sections=("wakeword", "train", "publish"),
             out="output",
         ),
     )

@@ -74,7 +74,8 @@ def run(options: argparse.Namespace) -> None:
         card: dict[str, Any] = {
             **first_card(gate, settings, kind="gate", model_name=output.stem),
             "phonemes": teacher.card.phonemes,
-            "training": describe_training(clips=folders["synthesize"], corpus=folders["corpus"]),
+            # The rows of train.npy_sources are the heads' alone.
+            "training": describe_training(clips=folders["synthesize"], corpus=folders["corpus"], features=()),
             "git_commit": git_commit(Path(__file__).parent),
         }
         write_card(path, card)

@@ -89,6 +89,7 @@ class NpySource(Section):
     path: Annotated[str, Field(min_length=1)]
     frontend: FRONT_ENDS
     pool: POOLS
+    licence: Annotated[str, Field(min_length=1)]
 
 
 class Train(NetworkSection):

@@ -30,7 +30,7 @@ from tests.steps.test_training import make_head, make_job, weights_of
 from tests.steps.toy_features import write_features
 
 SHAPE = (16, 96)
-MORE = {"path": "more.npy", "frontend": FRONT_END, "pool": "speech"}
+MORE = {"path": "more.npy", "frontend": FRONT_END, "pool": "speech", "licence": "CC-BY-4.0"}
 Captured = pytest.CaptureFixture[str]
 
 
@@ -163,7 +163,7 @@ def test_the_form_is_that_of_the_front_end_as_set(tmp_path: Path) -> None:
     tree = load_tree(root / "params.yaml")
     logmel = {**tree["features"]["logmel"], "bands": 32, "hop_ms": 20, "window_ms": 40}
     features = {"frontends": ["logmel", FRONT_END], "logmel": logmel}
-    sources = [{"path": str(file), "frontend": "logmel", "pool": "noise"}]
+    sources = [{**MORE, "path": str(file), "frontend": "logmel", "pool": "noise"}]
     lay_over(tree, {"features": features, "train": {"npy_sources": sources}}, known={})
     (root / "params.yaml").write_text(dump_tree(tree), encoding="utf-8")
     settings = load_settings(root / "params.yaml")
@@ -194,7 +194,11 @@ def test_a_pool_of_files_alone_is_refused(tmp_path: Path) -> None:
     ("train", "message"),
     [
         ({"npy_sources": [{**MORE, "pth": 1}]}, r"npy_sources\.0\.pth: unknown key; did you mean \"path\"\?"),
-        ({"npy_sources": [{"path": "a.npy", "pool": "speech"}]}, r"npy_sources\.0\.frontend: missing"),
+        (
+            {"npy_sources": [{"path": "a.npy", "pool": "speech", "licence": "MIT"}]},
+            r"npy_sources\.0\.frontend: missing",
+        ),
+        ({"npy_sources": [{**MORE, "licence": ""}]}, r"npy_sources\.0\.licence: "),
         ({"npy_sources": [{**MORE, "pool": "speach"}]}, r"npy_sources\.0\.pool: got 'speach'; expected 'positive', "),
         ({"npy_sources": [MORE, "a.npy"]}, r"npy_sources\.1: got 'a\.npy'; expected the settings path, frontend, pool"),
         ({"npy_sources": "a.npy"}, r"npy_sources: got 'a\.npy'; "),

@@ -14,6 +14,7 @@ from steps.manifests import ManifestRow, write_manifest
 from steps.provenance import describe_sources, describe_training, format_attribution, licence_warnings
 from steps.recordings import RealSplit, Recording
 from steps.report_card import format_report_card
+from steps.settings import NpySource
 from steps.stage import run_stage
 from tests.steps.toy import workspace
 
@@ -43,7 +44,6 @@ def test_only_what_is_trained_on_is_named() -> None:
     recordings = [recording("here", "MIT"), recording("there", "CC-BY-NC-3.0", "test"), recording("x", "GPL", "test")]
     assert [item["source"] for item in describe_sources(recordings)] == ["here"]
     assert "there" not in format_attribution(recordings)
-    assert licence_warnings(recordings) == []
     assert format_attribution(recordings[1:]) == ""
 
 
@@ -66,13 +66,13 @@ def test_the_attribution_is_whole() -> None:
     ],
 )
 def test_what_must_not_be_sold_is_said(licence: str, bound: bool) -> None:
-    told = licence_warnings([recording("here", licence)])
+    told = licence_warnings([licence, "MIT"], things="takes")
     assert bool(told) == bound
-    assert not bound or told == [f"1 training recordings may not be used commercially ({licence})."]
+    assert not bound or told == [f"1 takes may not be used commercially ({licence})."]
 
 
 def test_nobody_states_a_licence() -> None:
-    assert "licence of 1 training recordings" in licence_warnings([recording("here", "not stated")])[0]
+    assert "licence of 1 takes" in licence_warnings(["not stated"], things="takes")[0]
 
 
 def test_from_the_manifest_to_the_card_and_the_report(tmp_path: Path) -> None:
@@ -92,10 +92,14 @@ def test_from_the_manifest_to_the_card_and_the_report(tmp_path: Path) -> None:
     run_stage("corpus", root=root)
     clips, corpus = root / "artifacts" / "synthesize", root / "artifacts" / "corpus"
     (clips / "summary.json").write_text(json.dumps(SPOKEN))
-    training = describe_training(clips=clips, corpus=corpus)
-    assert training["licences"] == ["CC-BY-4.0", "CC-BY-NC-3.0", "GPL-3.0-or-later"]
+    mine = NpySource(path="more.npy", frontend="speech_embedding", pool="noise", licence="not stated")
+    training = describe_training(clips=clips, corpus=corpus, features=[mine])
+    assert training["licences"] == ["CC-BY-4.0", "CC-BY-NC-3.0", "GPL-3.0-or-later", "not stated"]
     assert [item["source"] for item in training["sources"]] == ["LibriSpeech", "ESC-50, K. J. Piczak (https://a.b)"]
-    assert training["notes"] == ["1 training recordings may not be used commercially (CC-BY-NC-3.0)."]
+    assert training["notes"] == [
+        "1 training recordings may not be used commercially (CC-BY-NC-3.0).",
+        "Nobody states the licence of 1 files of features: see that you may use them.",
+    ]
     assert set(training["real_hours"]) == {"noise", "speech"}
     assert "- ESC-50, K. J. Piczak (https://a.b): rain" in (corpus / "attribution.md").read_text()
     report = format_report_card(card(training), METRICS, model="hey_nano.onnx", kibibytes={"hey_nano.onnx": 1})
@@ -103,12 +107,13 @@ def test_from_the_manifest_to_the_card_and_the_report(tmp_path: Path) -> None:
         "- real recordings: LibriSpeech, CC-BY-4.0 (1); ESC-50, K. J. Piczak (https://a.b), CC-BY-NC-3.0 (1)\n"
         in report
     )
+    assert "- features of your own: more.npy, not stated (noise)\n" in report
     assert "Note on the recordings: 1 training recordings may not be used commercially" in report
 
 
 def test_many_sources_are_cut_in_the_report_and_named_in_the_attribution() -> None:
     sources = describe_sources([recording(f"source {i:02d}", "CC-BY-4.0") for i in range(20)])
-    training = {"clips": {}, "voices": {"train": 0}, "licences": [], "sources": sources, "notes": []}
+    training = {"clips": {}, "voices": {"train": 0}, "licences": [], "sources": sources, "features": [], "notes": []}
     report = format_report_card(card(training), METRICS, model="m.onnx", kibibytes={"m.onnx": 1})
     assert "source 07" in report
     assert "source 08" not in report
