@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Final, Self
 
 from pydantic import Field, model_validator
@@ -49,22 +50,17 @@ class Settings(Section):
                 f"average.top_k: got {self.average.top_k}; expected at most train.checkpoint_limit, "
                 f"{self.train.checkpoint_limit}"
             )
-        if strange := [name for name in self.train.architectures if name not in self.features.frontends]:
-            raise ValueError(
-                f"train.architectures: got {', '.join(strange)}; expected some of features.frontends, "
-                f"{', '.join(self.features.frontends)}"
-            )
-        asked = dict.fromkeys(str(source.frontend) for source in self.train.npy_sources)
-        if unused := [name for name in asked if name not in self.features.frontends]:
-            raise ValueError(
-                f"train.npy_sources: got {', '.join(unused)}; expected some of features.frontends, "
-                f"{', '.join(self.features.frontends)}"
-            )
-        if strange := [name for name in self.finetune.frontends if name not in self.features.frontends]:
-            raise ValueError(
-                f"finetune.frontends: got {', '.join(strange)}; expected some of features.frontends, "
-                f"{', '.join(self.features.frontends)}"
-            )
+        named: dict[str, Iterable[str]] = {
+            "train.architectures": self.train.architectures,
+            "train.npy_sources": dict.fromkeys(str(source.frontend) for source in self.train.npy_sources),
+            "finetune.frontends": self.finetune.frontends,
+        }
+        for setting, names in named.items():
+            if strange := [name for name in names if name not in self.features.frontends]:
+                raise ValueError(
+                    f"{setting}: got {', '.join(strange)}; expected some of features.frontends, "
+                    f"{', '.join(self.features.frontends)}"
+                )
         trainings = {"train.steps": self.train.steps, "distill.steps": self.distill.steps}
         if self.finetune.frontends:
             trainings["finetune.steps"] = self.finetune.steps
