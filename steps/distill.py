@@ -23,13 +23,14 @@ from steps.average import choose_weights
 from steps.candidates import find_candidates
 from steps.fusion import calibrate
 from steps.losses import HardTargets
+from steps.optimisation import compute_repeatably
 from steps.progress import Progress
 from steps.resuming import describe_origin, find_beginning
 from steps.settings import Settings
 from steps.stage import STAGES, Context
 from steps.store import RowReader
 from steps.teacher import checkpoint_logits
-from steps.train import THREADS, keep_weights
+from steps.train import keep_weights
 from steps.training import TrainingJob, train_head
 from steps.training_rows import dataset, used_rows
 from steps.validation import fuse, rate, score_rows, stored_hops, stream_detector
@@ -122,8 +123,7 @@ def train_gate(
     Returns:
         The gate, calibrated, and what it was chosen from, with its validation and history.
     """
-    torch.use_deterministic_algorithms(True)
-    torch.set_num_threads(THREADS)
+    compute_repeatably()
     frontend = settings.features.gate_frontend
     train, validation = RowReader(store / "train"), RowReader(store / "validation")
     torch.manual_seed(settings.seed)

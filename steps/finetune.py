@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any, Final, cast
@@ -23,10 +22,10 @@ from steps.end_to_end import EndToEnd
 from steps.feature_rows import AUDIO, input_name
 from steps.fusion import fit_fusion
 from steps.losses import HardTargets
+from steps.optimisation import compute_repeatably
 from steps.resuming import describe_origin, find_beginning
 from steps.stage import STAGES, Context
 from steps.store import RowReader
-from steps.train import THREADS
 from steps.training import TrainingJob, train_head
 from steps.training_rows import row_labels
 from steps.validation import Validation, fuse, rate, stored_hops, stream_detector
@@ -47,10 +46,7 @@ def run(context: Context) -> None:
     if not settings.finetune.frontends:
         shutil.copyfile(averaged, context.out / _DETECTOR)
         return
-    # Without it cuBLAS refuses to be deterministic; it is read when a GPU is first used.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True)
-    torch.set_num_threads(THREADS)
+    compute_repeatably()
     data = {"windows": windows, "detector": averaged}
     origin = describe_origin(settings, sections=STAGES["finetune"].sections, data=data)
     find_beginning(context.checkpoints, context.beginning, origin=origin, tell=context.progress.say)

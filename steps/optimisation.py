@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from typing import Final
 
@@ -14,11 +15,21 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 from nanowakeword.errors import ConfigError
 from steps.settings import Train
 
-__all__ = ["make_optimizer", "make_schedule", "pick_device"]
+__all__ = ["compute_repeatably", "make_optimizer", "make_schedule", "pick_device"]
 
+# Fixed, so that results do not depend on how many cores a machine has; heads this small gain nothing from more.
+_THREADS: Final = 1
 _MOMENTUM: Final = 0.9
 _CYCLES: Final = 4
 _CYCLE_FLOOR: Final = 0.1
+
+
+def compute_repeatably() -> None:
+    """Have torch give the same bits for the same numbers, in this process from now on."""
+    # Without it cuBLAS refuses to be deterministic; it is read when a GPU is first used.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    torch.set_num_threads(_THREADS)
 
 
 def pick_device(name: str) -> torch.device:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
 
 import torch
 
@@ -19,6 +17,7 @@ from steps.effective_settings import EffectiveSetting, effective_settings
 from steps.feature_rows import input_name
 from steps.losses import HardTargets
 from steps.npy_sources import check_npy_sources, npy_sources
+from steps.optimisation import compute_repeatably
 from steps.plots import plot_training
 from steps.resuming import describe_origin, find_beginning
 from steps.settings import SettledTrain, Train
@@ -32,9 +31,6 @@ from steps.verifier import verifier_config
 
 __all__ = ["run"]
 
-# Fixed, so that results do not depend on how many cores a machine has; heads this small gain nothing from more.
-THREADS: Final = 1
-
 
 def run(context: Context) -> None:
     """Train the heads.
@@ -43,10 +39,7 @@ def run(context: Context) -> None:
     average), ``history.json``, the figures ``report.json``, the settings that were derived ``automatic.json``, for
     people ``report.md`` and ``training.png``, and ``curves/<front end>.csv`` for DVC.
     """
-    # Without it cuBLAS refuses to be deterministic; it is read when a GPU is first used.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True)
-    torch.set_num_threads(THREADS)
+    compute_repeatably()
     settings, progress = context.settings, context.progress
     store = context.input("features") / "features.zarr"
     train, validation = RowReader(store / "train"), RowReader(store / "validation")
