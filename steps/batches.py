@@ -26,6 +26,9 @@ class Batches:
     A batch is drawn when the losses of the one before are known and not sooner, which leaves the way back through the
     network and the optimiser's step to read it in. So what is drawn is what would be drawn without a thread.
 
+    Two batches of memory are filled in turn: what a new one costs at each step, in pages that the kernel hands out and
+    takes back, was a tenth of the loop.
+
     Args:
         data: whose rows to read.
         sampler: says which.
@@ -34,6 +37,7 @@ class Batches:
 
     def __init__(self, data: AdaptiveLossAwareDataset, sampler: DynamicClassAwareSampler, *, frames: int) -> None:
         self._data, self._sampler, self._frames = data, sampler, frames
+        self._memory: list[Tensor] = []
         self._thread = ThreadPoolExecutor(1)
         self._next: Future[tuple[Numbers, Tensor]] | None = None
 
@@ -46,7 +50,10 @@ class Batches:
         self._thread.shutdown()
 
     def take(self) -> tuple[Numbers, Tensor]:
-        """Row numbers ``[b]`` and features ``[b, t, f]`` of the batch that was begun, or else of the next."""
+        """Row numbers ``[b]`` and features ``[b, t, f]`` of the batch that was begun, or else of the next.
+
+        The features may be changed; they are overwritten once the losses of the batch after this one are remembered.
+        """
         begun, self._next = self._next or self._thread.submit(self._draw), None
         return begun.result()
 
@@ -72,4 +79,7 @@ class Batches:
         return self._read(self._sampler.draw())
 
     def _read(self, rows: Numbers) -> tuple[Numbers, Tensor]:
-        return rows, self._data.rows(rows, frames=self._frames)
+        # The one that is trained on lies in the memory that was filled last.
+        used = self._memory.pop(0) if len(self._memory) == 2 else None
+        self._memory.append(self._data.rows(rows, frames=self._frames, out=used))
+        return rows, self._memory[-1]

@@ -116,27 +116,29 @@ class AdaptiveLossAwareDataset:
     def __len__(self) -> int:
         return int(self._firsts[-1])
 
-    def rows(self, numbers: Numbers, *, frames: int) -> Tensor:
+    def rows(self, numbers: Numbers, *, frames: int, out: Tensor | None = None) -> Tensor:
         """The last frames of some rows, in the order asked for.
 
         Args:
             numbers: global indices ``[m]``; repeats are allowed.
             frames: not more than any source has.
+            out: float32 ``[m, frames, f]`` to write them to; None: a new one.
 
         Returns:
             float32 ``[m, frames, f]``.
         """
+        if out is None:
+            out = torch.empty(len(numbers), frames, self._arrays[0].shape[2])
         if len(self._arrays) == 1:
-            return torch.from_numpy(self._arrays[0].rows(numbers))[:, -frames:].to(torch.float32)
+            return out.copy_(torch.from_numpy(self._arrays[0].rows(numbers))[:, -frames:])
         source_of = np.searchsorted(self._firsts, numbers, side="right") - 1
         # Grouped by source; torch makes float32 of float16 many times faster than numpy.
         order = np.argsort(source_of, kind="stable")
-        parts = []
         for group in np.split(order, np.flatnonzero(np.diff(source_of[order])) + 1):
             source = int(source_of[group[0]])
             rows = self._arrays[source].rows(numbers[group] - self._firsts[source])
-            parts.append(torch.from_numpy(rows)[:, -frames:].to(torch.float32))
-        return parts[0] if len(parts) == 1 else torch.cat(parts)[np.argsort(order)]
+            out.index_copy_(0, torch.from_numpy(group), torch.from_numpy(rows)[:, -frames:].to(torch.float32))
+        return out
 
     def pool_of(self, numbers: Numbers) -> Numbers:
         """Pool of each of some rows, as numbers into `pools`."""

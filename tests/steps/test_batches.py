@@ -45,6 +45,16 @@ def test_a_batch_knows_the_losses_of_the_one_before(features: Path) -> None:
             batches.remember(rows, losses_of(rows))
 
 
+def test_a_batch_stays_as_it_is_while_the_next_one_is_read(features: Path) -> None:
+    with Batches(*make(features), frames=2) as batches:
+        rows, batch = batches.take()
+        batch += 1000.0  # as noise on the features
+        batches.remember(rows, losses_of(rows))
+        next_rows, next_batch = batches.take()
+        np.testing.assert_array_equal(batch, np.broadcast_to(rows[:, None, None] + 1000, (40, 2, 3)))
+        np.testing.assert_array_equal(next_batch, np.broadcast_to(next_rows[:, None, None], (40, 2, 3)))
+
+
 @pytest.mark.parametrize("steps", [0, 7])
 def test_it_goes_on_with_the_batch_that_was_begun(features: Path, steps: int) -> None:
     with Batches(*make(features), frames=2) as straight, Batches(*make(features), frames=2) as resumed:

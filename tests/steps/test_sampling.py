@@ -246,6 +246,9 @@ def test_rows_come_from_their_sources(tmp_path: Path) -> None:
         rows = data.rows(some, frames=3)
         assert rows.dtype == torch.float32
         np.testing.assert_array_equal(rows, np.broadcast_to(some[:, None, None], (len(some), 3, 3)))
+        used = torch.full((len(some), 3, 3), torch.nan)
+        assert data.rows(some, frames=3, out=used) is used
+        assert torch.equal(used, rows)
     assert data.pools == ("word", "speech", "noise")
     assert data.pool_of(numbers).tolist() == [1, 0, 1, 2, 2, 1, 0, 0]
     composition = {"noise": 8, "word": 4, "speech": 14}
