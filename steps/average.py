@@ -19,6 +19,7 @@ from steps.candidates import Candidates, find_candidates
 from steps.feature_rows import input_name
 from steps.fusion import fit_fusion
 from steps.npy_sources import check_npy_sources, npy_sources
+from steps.optimisation import compute_repeatably
 from steps.stage import Context
 from steps.store import RowReader
 from steps.training_rows import dataset, used_rows
@@ -33,7 +34,7 @@ def run(context: Context) -> None:
 
     Writes ``detector.pt`` (`Detector.save_state`) and ``choice.json``.
     """
-    torch.use_deterministic_algorithms(True)
+    compute_repeatably()
     settings = context.settings
     store = context.input("features") / "features.zarr"
     train, validation = RowReader(store / "train"), RowReader(store / "validation")

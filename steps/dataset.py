@@ -121,12 +121,13 @@ class AdaptiveLossAwareDataset:
 
         Args:
             numbers: global indices ``[m]``; repeats are allowed.
-            frames: not more than any source has.
-            out: float32 ``[m, frames, f]`` to write them to; None: a new one.
+            frames: how many, or all there are if a source has fewer.
+            out: what an earlier call for as many returned, to write them to; None: new memory.
 
         Returns:
-            float32 ``[m, frames, f]``.
+            float32 ``[m, t, f]``.
         """
+        frames = min(frames, self.frames)
         if out is None:
             out = torch.empty(len(numbers), frames, self._arrays[0].shape[2])
         if len(self._arrays) == 1:

@@ -32,7 +32,7 @@ from steps.store import RowReader
 from steps.teacher import checkpoint_logits
 from steps.train import keep_weights
 from steps.training import TrainingJob, train_head
-from steps.training_rows import dataset, used_rows
+from steps.training_rows import dataset, standardise, used_rows
 from steps.validation import fuse, rate, score_rows, stored_hops, stream_detector
 
 __all__ = ["SoftTargets", "run", "train_gate"]
@@ -137,6 +137,9 @@ def train_gate(
     head = cast(Head, gate.heads[0])
     distill = settings.distill
     settled, _ = settle_training(settings.train, count_rows(train))
+    rows = dataset(train, frontend)
+    used = used_rows(rows, settled.batch_composition)
+    standardise(head, rows, used, seed=settings.seed)
     job = TrainingJob(
         frontend=frontend,
         train=train,
@@ -150,13 +153,12 @@ def train_gate(
     )
     trained = train_head(head, job, progress=progress)
     keep_weights(job.checkpoints, weights, warn=progress.say)
-    rows = dataset(train, frontend)
     found = find_candidates(
         head,
         weights,
         history=trained.history,
         train=rows,
-        used=used_rows(rows, settled.batch_composition),
+        used=used,
         validation=validation,
         frontend=frontend,
         top_k=settings.average.top_k,

@@ -26,7 +26,7 @@ from steps.store import RowReader
 from steps.training import TrainingJob, train_head
 from steps.training_record import Trained
 from steps.training_report import curve_csv, describe_run, format_run
-from steps.training_rows import row_labels
+from steps.training_rows import dataset, row_labels, standardise, used_rows
 from steps.verifier import verifier_config
 
 __all__ = ["run"]
@@ -67,6 +67,8 @@ def run(context: Context) -> None:
             members=settings.train.members,
             dropout_prob=settings.train.dropout_prob,
         )
+        rows = dataset(train, frontend, more[frontend])
+        standardise(head, rows, used_rows(rows, settled.batch_composition), seed=seed)
         job = TrainingJob(
             frontend=frontend,
             train=train,

@@ -23,7 +23,6 @@ from steps.batches import Batches
 from steps.checkpoints import Checkpoints
 from steps.dataset import Source
 from steps.feature_noise import FeatureNoise, mask_features, mix_rows
-from steps.feature_rows import AUDIO
 from steps.losses import PoolWeights
 from steps.moving_average import MovingAverage
 from steps.optimisation import make_optimizer, make_schedule, pick_device
@@ -32,7 +31,7 @@ from steps.sampling import DynamicClassAwareSampler
 from steps.settings import NegativesUp, SettledTrain
 from steps.store import RowReader
 from steps.training_record import Trained
-from steps.training_rows import dataset, standardise, used_rows
+from steps.training_rows import dataset
 from steps.validation import Validation, validate
 
 __all__ = ["TrainingJob", "train_head"]
@@ -72,6 +71,11 @@ class TrainingJob:
 def train_head(head: Head, job: TrainingJob, *, progress: Progress) -> Trained:
     """Train a head in place.
 
+    Args:
+        head: with what its features are standardised by, see `steps.training_rows.standardise`.
+        job: what to train on, and how.
+        progress: where to report.
+
     Raises:
         ConfigError: a pool of the composition has no rows, or a GPU is asked for and there is none.
         ModelError: the loss is no number any more.
@@ -80,8 +84,6 @@ def train_head(head: Head, job: TrainingJob, *, progress: Progress) -> Trained:
     network, settings, device = cast(nn.Module, head), job.settings, pick_device(job.settings.device)
     composition = {str(pool): count for pool, count in settings.batch_composition.items()}
     data = dataset(job.train, job.frontend, job.more)
-    if job.frontend != AUDIO:  # else it brings its front ends along, and their features were standardised before
-        standardise(network, data, used_rows(data, composition), seed=job.seed)
     network.to(device)
     parameters = list(network.parameters())
     ema = MovingAverage(network, decay=settings.ema_decay)

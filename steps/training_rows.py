@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
 
+from models.streaming import Head
 from steps.dataset import AdaptiveLossAwareDataset, Source
 from steps.feature_rows import feature_rows
 from steps.store import RowReader
@@ -49,11 +50,12 @@ def used_rows(data: AdaptiveLossAwareDataset, composition: Mapping[Any, int]) ->
     return np.flatnonzero(np.isin(data.pool_of(np.arange(len(data))), numbers))
 
 
-def standardise(network: nn.Module, data: AdaptiveLossAwareDataset, used: npt.NDArray[np.int64], *, seed: int) -> None:
+def standardise(head: Head, data: AdaptiveLossAwareDataset, used: npt.NDArray[np.int64], *, seed: int) -> None:
     """Set a head's ``mean`` and ``deviation`` from a sample of some rows."""
     rng = np.random.default_rng([seed, 2])
     rows = np.sort(used[rng.permutation(len(used))[:_STANDARDISE_ROWS]])
     features = data.rows(rows, frames=data.frames).numpy().astype(np.float64)
     frames = features.reshape(-1, features.shape[2])
+    network = cast(nn.Module, head)
     network.mean = torch.from_numpy(frames.mean(axis=0).astype(np.float32))
     network.deviation = torch.from_numpy((frames.std(axis=0) + 1e-3).astype(np.float32))

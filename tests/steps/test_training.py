@@ -27,7 +27,7 @@ from steps.settings import NegativesUp, load_settings
 from steps.store import RowReader
 from steps.train import keep_weights
 from steps.training import TrainingJob, train_head
-from steps.training_rows import dataset, used_rows
+from steps.training_rows import dataset, standardise, used_rows
 from steps.validation import Validation, score_rows, validate
 from tests.steps.toy_features import POOLS, write_features
 
@@ -194,7 +194,9 @@ def test_a_pool_that_is_not_taken_is_as_good_as_absent(tmp_path: Path) -> None:
     for name, n_neighbours in (("without", 0), ("with", 30)):
         write_features(tmp_path / name, frontends=(FRONT_END,), neighbours=n_neighbours)
         job = make_job(tmp_path / name, tmp_path / f"{name} checkpoints", steps=5)
+        rows = dataset(job.train, FRONT_END)
         heads.append(make_head())
+        standardise(heads[-1], rows, used_rows(rows, job.settings.batch_composition), seed=job.seed)
         train_head(heads[-1], job, progress=Progress("train"))
     for key, value in weights_of(heads[0]).items():
         assert torch.equal(value, weights_of(heads[1])[key]), key
@@ -207,6 +209,18 @@ def test_a_pool_that_is_not_taken_is_as_good_as_absent(tmp_path: Path) -> None:
     none = TrainingJob(**{**vars(some), "train": without, "checkpoints": tmp_path / "none"})
     with pytest.raises(ConfigError, match="takes 3 rows of the pool 'neighbour'"):
         train_head(make_head(), none, progress=Progress("train"))
+
+
+def test_features_are_standardised_by_the_rows_that_are_used(store: Path) -> None:
+    rows = dataset(RowReader(store / "train"), FRONT_END)
+    used = used_rows(rows, {"speech": 1, "noise": 1})
+    assert 0 < len(used) < len(rows)
+    head = make_head()
+    standardise(head, rows, used, seed=3)
+    values = rows.rows(used, frames=rows.frames).double().flatten(0, 1)
+    network = cast(nn.Module, head)
+    torch.testing.assert_close(network.mean, values.mean(dim=0).float())
+    torch.testing.assert_close(network.deviation, (values.std(dim=0, correction=0) + 1e-3).float())
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_does_not(store: Path, tmp_path: Path) -> None:
