@@ -17,7 +17,7 @@ from nanowakeword.errors import ConfigError, StorageError
 from steps.dataset import NpyRows, Source
 from steps.settings import Settings
 
-__all__ = ["check_npy_sources", "npy_sources"]
+__all__ = ["check_npy_sources", "check_npy_values", "npy_sources"]
 
 _TYPES: Final = (np.dtype("<f2"), np.dtype("<f4"))
 _BLOCK: Final = 1_024
@@ -43,19 +43,37 @@ def check_npy_sources(settings: Settings, *, root: Path) -> None:
         raise ConfigError("\n  ".join([f"train.npy_sources: {count}", *problems]))
 
 
-def npy_sources(settings: Settings, frontend: str, *, root: Path) -> list[Source]:
-    """The rows of the files for the head on a front end, each with the pool that it is to join.
+def check_npy_values(settings: Settings, *, root: Path) -> None:
+    """Read all files through, once; `check_npy_sources` found nothing wrong.
 
     Args:
-        settings: all of them; `check_npy_sources` found nothing wrong.
-        frontend: what the head listens to, see `steps.feature_rows.input_name`.
+        settings: all of them.
         root: folder that relative paths start from.
 
     Raises:
         StorageError: a value is no number, or infinite.
     """
+    for source in settings.train.npy_sources:
+        path = root / source.path
+        rows = NpyRows(path)
+        for first in range(0, rows.shape[0], _BLOCK):
+            finite = np.isfinite(rows.rows(np.arange(first, min(first + _BLOCK, rows.shape[0])))).all(axis=(1, 2))
+            if not finite.all():
+                raise StorageError(
+                    f"{path}: row {first + int(finite.argmin())}", got="a value that is no finite number"
+                )
+
+
+def npy_sources(settings: Settings, frontend: str, *, root: Path) -> list[Source]:
+    """The rows of the files for the head on a front end, each with the pool that it is to join.
+
+    Args:
+        settings: all of them; the stage train found nothing wrong with the files.
+        frontend: what the head listens to, see `steps.feature_rows.input_name`.
+        root: folder that relative paths start from.
+    """
     sources = [source for source in settings.train.npy_sources if source.frontend == frontend]
-    return [Source(features=_finite_rows(root / source.path), pools=source.pool) for source in sources]
+    return [Source(features=NpyRows(root / source.path), pools=source.pool) for source in sources]
 
 
 def _problem(path: Path, row: FrontEndRow) -> str | None:
@@ -72,14 +90,3 @@ def _problem(path: Path, row: FrontEndRow) -> str | None:
         return None
     expected = f"float16 or float32 [rows, {shape[0]}, {shape[1]}], as {row.name} stores it"
     return f"got {mapped.dtype} {list(mapped.shape)}; expected {expected}"
-
-
-def _finite_rows(path: Path) -> NpyRows:
-    """The rows of a file, read through once."""
-    rows = NpyRows(path)
-    n_rows = rows.shape[0]
-    for first in range(0, n_rows, _BLOCK):
-        finite = np.isfinite(rows.rows(np.arange(first, min(first + _BLOCK, n_rows)))).all(axis=(1, 2))
-        if not finite.all():
-            raise StorageError(f"{path}: row {first + int(finite.argmin())}", got="a value that is no finite number")
-    return rows

@@ -16,7 +16,7 @@ from steps.derived import save_derived
 from steps.effective_settings import EffectiveSetting, effective_settings
 from steps.feature_rows import input_name
 from steps.losses import HardTargets
-from steps.npy_sources import check_npy_sources, npy_sources
+from steps.npy_sources import check_npy_sources, check_npy_values, npy_sources
 from steps.optimisation import compute_repeatably
 from steps.plots import plot_training
 from steps.resuming import describe_origin, find_beginning
@@ -44,6 +44,7 @@ def run(context: Context) -> None:
     store = context.input("features") / "features.zarr"
     train, validation = RowReader(store / "train"), RowReader(store / "validation")
     check_npy_sources(settings, root=context.root)
+    check_npy_values(settings, root=context.root)
     files = {f"npy_sources {path}": context.root / path for path in settings.train.npy_paths}
     origin = describe_origin(settings, sections=STAGES["train"].sections, data={"features": store, **files})
     find_beginning(context.checkpoints, context.beginning, origin=origin, tell=progress.say)
