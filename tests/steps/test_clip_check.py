@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models.weights import cache_folder
+from models.package_cache import cache_folder
 from steps.clip_check import SpokenClip, find_doubtful
 from steps.clippack import Clip, Kind, Split
 from steps.trim import finish_clip

@@ -20,7 +20,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from models.weights import cache_folder
+from models.package_cache import cache_folder
 from nanowakeword.errors import ConfigError, DependencyError
 from steps.clippack import ClipPack
 from steps.settings import load_settings

@@ -19,7 +19,8 @@ import numpy.typing as npt
 import pytest
 
 import steps.tts
-from models.weights import WEIGHTS, cache_folder
+from models.package_cache import cache_folder
+from models.weights import WEIGHTS
 from nanowakeword.timing import SAMPLE_RATE_HZ
 from steps.settings import ENGINES as NAMES_IN_SETTINGS
 from steps.trim import finish_clip
