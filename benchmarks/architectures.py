@@ -34,6 +34,7 @@ from benchmarks.architecture_costs import measure_costs
 from benchmarks.architecture_table import format_table, plot_table
 from benchmarks.heard import hear
 from benchmarks.misses import measure
+from benchmarks.program import run
 from benchmarks.variants import prepare_variant, save_result, train_heads
 from models.catalogue import count_parameters, macs_per_second
 from models.detector import Detector
@@ -192,4 +193,4 @@ def _export(detector: Detector, root: Path, settings: Settings) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from benchmarks.program import run
 from models.frontends.table import FRONT_ENDS
 from nanowakeword.timing import SAMPLE_RATE_HZ
 from steps.augment import plan_windows, settle_copies
@@ -258,4 +259,4 @@ def ringing(response: Audio, *, rt60_s: float) -> tuple[float, float, float]:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -30,6 +30,7 @@ import torch
 from benchmarks.heard import SPLITS as MEASURED
 from benchmarks.heard import hear_workspace
 from benchmarks.misses import PEOPLE, line, measure
+from benchmarks.program import run
 from benchmarks.variant_features import add_phrase_windows, make_kit, write_features, write_rows
 from benchmarks.variants import make_stages, prepare_variant, save_result, train_heads
 from nanowakeword.errors import ConfigError
@@ -188,4 +189,4 @@ def print_table(experiments: dict[int, Experiment], *, split: str, budget: float
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

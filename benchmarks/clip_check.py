@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.program import run
 from steps.clip_check import SpokenClip, find_doubtful
 from steps.clippack import Clip, ClipPack
 from steps.synthesize import find_engines
@@ -97,4 +98,4 @@ def _speak(text: str, engines: dict[str, Engine], numbers: list[int]) -> list[Sp
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -19,6 +19,7 @@ from typing import Literal
 import numpy as np
 
 from benchmarks.conditions import Playback, Split, pink_noise
+from benchmarks.program import run
 from nanowakeword.arrays import Floats
 from nanowakeword.denoise import DELAY_SAMPLES, Denoiser
 from nanowakeword.evaluation.experiment import TAIL_S
@@ -126,4 +127,4 @@ def described(rate: Rate, *, unit: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

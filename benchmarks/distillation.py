@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.program import run
 from benchmarks.standby import time_in_turn
 from nanowakeword.evaluation.experiment import build_report
 from nanowakeword.graph import Graph
@@ -141,4 +142,4 @@ def in_percent(rate: Any) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

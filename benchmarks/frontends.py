@@ -21,6 +21,7 @@ import onnxruntime as ort
 import torch
 from torch import Tensor
 
+from benchmarks.program import run
 from models.frontends.base import FrontEndModule
 from models.frontends.logmel_options import LogMelOptions, PcenOptions
 from models.frontends.table import FRONT_ENDS, front_end_row
@@ -115,4 +116,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -28,6 +28,7 @@ import torch
 
 from benchmarks.heard import SPLITS, hear_workspace
 from benchmarks.misses import PEOPLE, line, measure
+from benchmarks.program import run
 from benchmarks.variants import prepare_variant, save_result, train_heads
 from models.detector import Detector
 from steps.feature_rows import input_name
@@ -139,4 +140,4 @@ class Experiment:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

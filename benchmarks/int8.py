@@ -25,6 +25,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
 from benchmarks.frontends import session
+from benchmarks.program import run
 from nanowakeword.timing import HOP_SAMPLES, SAMPLE_RATE_HZ
 from steps.int8 import quantise_weights
 
@@ -147,4 +148,4 @@ def read(manifest: Path, kind: str, most: int) -> Samples:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

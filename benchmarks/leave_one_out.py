@@ -39,6 +39,7 @@ import torch
 
 from benchmarks.heard import SPLITS, hear_workspace
 from benchmarks.misses import PEOPLE, Missed, line, measure
+from benchmarks.program import run
 from benchmarks.variant_features import make_kit, write_features, write_rows
 from benchmarks.variants import make_stages, prepare_variant, save_result, train_heads
 from nanowakeword.errors import ConfigError
@@ -192,4 +193,4 @@ def print_table(out: Path, names: Sequence[str], *, seeds: Sequence[int], budget
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -21,6 +21,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.program import run
 from nanowakeword import NanoInterpreter
 from nanowakeword.arrays import Samples
 from nanowakeword.commands.bench import resident_mib
@@ -204,4 +205,4 @@ def _to_int16(signal: Wave, *, rms: float) -> Samples:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

@@ -36,6 +36,7 @@ import numpy as np
 import torch
 
 from benchmarks.heard import CONDITIONS, SPLITS, hear, score, write_features
+from benchmarks.program import run
 from benchmarks.variants import make_stages, prepare_variant, save_result, train_heads
 from models.detector import Detector
 from nanowakeword.errors import ConfigError
@@ -267,4 +268,4 @@ def rate(hits: Sequence[bool]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -32,6 +32,7 @@ import torch
 
 from benchmarks.heard import hear_workspace
 from benchmarks.misses import PEOPLE, line, measure
+from benchmarks.program import run
 from benchmarks.variant_features import add_phrase_windows, make_kit, write_features, write_rows
 from benchmarks.variants import make_stages, prepare_variant, save_result, train_heads
 from nanowakeword.errors import ConfigError
@@ -162,4 +163,4 @@ def print_table(out: Path, takes: Sequence[int], *, seeds: Sequence[int], budget
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -25,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.program import run
 from nanowakeword.audio import read_audio
 from nanowakeword.evaluation.limits import share
 from nanowakeword.graph import Graph
@@ -153,4 +154,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -27,6 +27,7 @@ import torch
 
 from benchmarks.operators import print_profile
 from benchmarks.peers import PEERS, peer_command, prepare_peers
+from benchmarks.program import run
 from models.detector import Detector, DetectorConfig
 from nanowakeword.commands.bench import Cost
 from steps.card import first_card
@@ -222,4 +223,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -18,6 +18,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 
+from benchmarks.program import run
 from steps.dataset import AdaptiveLossAwareDataset, Source
 from steps.sampling import DynamicClassAwareSampler
 from steps.store import RowReader, RowWriter
@@ -108,4 +109,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

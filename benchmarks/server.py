@@ -35,6 +35,7 @@ import numpy as np
 
 from benchmarks import peer_server
 from benchmarks.microphones import Line, Load, load, open_detect
+from benchmarks.program import run
 from benchmarks.served import Served, serve_floor, serve_models
 from benchmarks.soak import plot, soak
 from nanowakeword.errors import NanoWakewordError
@@ -232,7 +233,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except NanoWakewordError as error:
-        raise SystemExit(f"error: {error}") from None
+    run(main)

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.conditions import Playback, Split, pink_noise
+from benchmarks.program import run
 from nanowakeword.arrays import Floats, Samples
 from nanowakeword.evaluation.experiment import TAIL_S
 from nanowakeword.evaluation.limits import Rate, share
@@ -188,4 +189,4 @@ def described(rate: Rate) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import zarr
 
+from benchmarks.program import run
 from steps.store import RowReader, RowWriter
 
 ROWS, FRAMES, FEATURES, BATCH = 50_000, 98, 40, 128
@@ -62,4 +63,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -40,6 +40,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.peer_training import COMPOSITION, FEW, LEARNING_RATE
+from benchmarks.program import run
 from models.frontends.table import FRONT_ENDS
 from models.sizes import choose_network
 from models.streaming import Head
@@ -284,4 +285,4 @@ def peer(folder: Path, *, steps: int) -> dict[str, float] | str:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -34,6 +34,7 @@ import torch
 
 from benchmarks.heard import SPLITS, hear_workspace
 from benchmarks.misses import PEOPLE, Missed, line, measure
+from benchmarks.program import run
 from benchmarks.variants import make_stages, prepare_variant, save_result
 from models.detector import Detector
 from models.streaming import Head
@@ -192,4 +193,4 @@ def _one_thread() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

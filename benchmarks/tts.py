@@ -13,6 +13,7 @@ import argparse
 import os
 import time
 
+from benchmarks.program import run
 from steps.sentences import write_sentences
 from steps.trim import finish_clip
 from steps.tts.engine import Engine, Request
@@ -75,4 +76,4 @@ def _processor_s() -> float:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)
