@@ -3,6 +3,7 @@
     python -m benchmarks.automatic WORKSPACE OUT                          # 100 clips and all, the workspace's seed
     python -m benchmarks.automatic WORKSPACE OUT --clips 100 300 all --seeds 7 8 9
     python -m benchmarks.automatic WORKSPACE OUT --clips 100 --few-voices # of as few voices as speak so many
+    python -m benchmarks.automatic WORKSPACE OUT --also train.size=tiny   # automatic, but for this
     python -m benchmarks.automatic WORKSPACE OUT --split test --show      # the table of what is done
 
 WORKSPACE has the stages synthesize and corpus done, with real recordings; OUT keeps what was found: a run that was
@@ -19,7 +20,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -36,6 +39,7 @@ from benchmarks.variants import make_stages, prepare_variant, save_result, train
 from nanowakeword.errors import ConfigError
 from steps.automatic import choose_copies
 from steps.clippack import ClipPack
+from steps.overlay import lay_over, parse_option
 from steps.recipes import Plan
 from steps.settings import Settings, load_settings
 from steps.store import RowReader
@@ -57,7 +61,8 @@ AUTOMATIC: Final[dict[str, Any]] = {
         "batch_composition": {**dict.fromkeys(POOLS, "auto"), "neighbour": 0},
     },
 }
-KINDS: Final = {"fixed": FIXED, "automatic": AUTOMATIC}
+FIXED_KIND: Final = "fixed"
+AUTOMATIC_KIND: Final = "automatic"
 ALL: Final = "all"
 DRAWN_KEY: Final = 0xA07
 
@@ -70,6 +75,7 @@ def main() -> None:
     parser.add_argument("--clips", nargs="+", default=["100", ALL], metavar="N", help="of the phrase, or all (100 all)")
     parser.add_argument("--few-voices", action="store_true", help="draw voices, not clips")
     parser.add_argument("--seeds", type=int, nargs="+", help="default: that of the workspace")
+    parser.add_argument("--also", nargs="+", default=[], metavar="KEY=VALUE", help="more rows: automatic, but for this")
     parser.add_argument("--split", choices=MEASURED, default=MEASURED[0], help="to show (calibration)")
     parser.add_argument("--show", action="store_true", help="only print the table")
     options = parser.parse_args()
@@ -77,6 +83,7 @@ def main() -> None:
     torch.set_num_threads(1)
     settings = load_settings(options.workspace / "params.yaml")
     seeds = options.seeds or [settings.seed]
+    kinds = [FIXED_KIND, AUTOMATIC_KIND, *options.also]
     experiments = {
         (amount, seed): Experiment(options.workspace, options.out, seed, amount, options.few_voices)
         for amount in options.clips
@@ -84,16 +91,16 @@ def main() -> None:
     }
     if not options.show:
         for experiment in experiments.values():
-            for kind in KINDS:
+            for kind in kinds:
                 experiment.run(kind)
     for amount in options.clips:
         found = {seed: experiments[amount, seed] for seed in seeds}
-        print_table(found, split=options.split, budget=settings.publish.budget_fa_per_hour)
+        print_table(found, kinds, split=options.split, budget=settings.publish.budget_fa_per_hour)
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """Both models of one seed and one amount.
+    """The models of one seed and one amount; their kind is ``fixed``, ``automatic``, or a setting beside the latter.
 
     Attributes:
         workspace: whose clips and recordings are used.
@@ -117,7 +124,7 @@ class Experiment:
     def folder(self, kind: str) -> Path:
         """Of a model."""
         voices = "-few-voices" if self.few_voices and self.amount != ALL else ""
-        return self.out / f"seed-{self.seed}" / f"{self.amount}{voices}-{kind}"
+        return self.out / f"seed-{self.seed}" / re.sub(r"[^\w.=-]+", "-", f"{self.amount}{voices}-{kind}")
 
     def run(self, kind: str) -> None:
         """Make and measure a model, unless its result is there."""
@@ -130,10 +137,11 @@ class Experiment:
             self.base, workspace=self.workspace, over={**FIXED, **alone, "augment": {**FIXED["augment"], "workers": 1}}
         )
         make_stages(self.base, "augment", "features")
-        over = KINDS[kind]
-        settings = prepare_variant(
-            root, workspace=self.workspace, over={**over, **alone, "augment": {**over["augment"], "workers": 1}}
-        )
+        over = deepcopy(FIXED if kind == FIXED_KIND else AUTOMATIC)
+        lay_over(over, {**alone, "augment": {"workers": 1}}, known={})
+        if kind not in (FIXED_KIND, AUTOMATIC_KIND):
+            lay_over(over, parse_option(kind), known={})
+        settings = prepare_variant(root, workspace=self.workspace, over=over)
         if not (root / "artifacts" / "features").is_dir():
             self._change_features(root, settings, kind)
         found = measure(train_heads(root), hear_workspace(self.workspace, self.out), settings)
@@ -160,7 +168,7 @@ class Experiment:
         phrases = maker.sources.fitting(maker.sources.phrases, kit.n_samples)
         chosen = self._chosen(phrases, maker.sources.pack)
         had = int(FIXED["augment"]["copies"])
-        copies = int(choose_copies(len(chosen)).value) if kind == "automatic" else had
+        copies = had if kind == FIXED_KIND else int(choose_copies(len(chosen)).value)
         base = self.base / "artifacts" / "features" / "features.zarr"
         with write_features(root) as store:
             for split in SPLITS:
@@ -175,17 +183,19 @@ class Experiment:
         print(f"  {len(chosen)} clips of the phrase, {copies} windows of each", flush=True)
 
 
-def print_table(experiments: dict[int, Experiment], *, split: str, budget: float) -> None:
+def print_table(experiments: dict[int, Experiment], kinds: Sequence[str], *, split: str, budget: float) -> None:
     """Misses with fixed and with automatic settings, and how they differ."""
     results: dict[str, dict[int, Any]] = {}
-    for kind in KINDS:
+    for kind in kinds:
         paths = {seed: experiment.folder(kind) / "result.json" for seed, experiment in experiments.items()}
         results[kind] = {seed: json.loads(path.read_text("utf-8")) for seed, path in paths.items() if path.is_file()}
-    amount = next(iter(experiments.values())).folder("").name.rstrip("-")
+    amount, width = next(iter(experiments.values())).folder("").name.rstrip("-"), 2 + max(map(len, kinds))
     for condition in PEOPLE:
         print(f"\n{amount}, {split}, {condition}: missed at {budget:g} false accepts per hour, %; difference to fixed")
         for kind, by_seed in results.items():
-            print(f"  {kind:<10}" + (line(by_seed, results["fixed"], split, condition) if by_seed else "not done"))
+            print(
+                f"  {kind:<{width}}" + (line(by_seed, results[FIXED_KIND], split, condition) if by_seed else "not done")
+            )
 
 
 if __name__ == "__main__":
