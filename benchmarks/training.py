@@ -1,7 +1,7 @@
 """Steps of the whole training loop in a CPU-second, and its share of fetching data: ours beside NanoWakeword's.
 
     python -m benchmarks.training
-    python -m benchmarks.training --steps 40        # a quick try
+    python -m benchmarks.training --steps 40 --rounds 1     # a quick try
 
 The same network, flat and fully connected, on the same rows, batches of 360, one thread, one process. NanoWakeword's is
 its own trainer with its own data set, sampler and loader; it draws from as many rows as it needs for every step to be a
@@ -16,7 +16,8 @@ loop around it can be quicker, so the floor says what ratio can be had at all.
 Waiting is the share of the time on the clock in which our loop stands still for a batch. It means something where two
 cores are free: one reads while the other one computes.
 A validation is made once, at the end; it is timed by itself and left out, as is setting up: what a few steps take is
-taken off. Processor time, so that other programs disturb little; still, a quiet machine is needed for the ratio.
+taken off. Processor time, and of several rounds, in which all are timed in turn, the least of each: a machine that
+others share is not as quick at one moment as at the next. Still, a quiet one is needed for the ratio.
 """
 
 from __future__ import annotations
@@ -147,28 +148,37 @@ def main() -> None:
     """Write the rows, time both, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=150)
-    steps = parser.parse_args().steps
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    steps = options.steps
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_rows(folder, steps=FEW + steps)
-        theirs = peer(folder, steps=steps)
-        print(f"{'':<28}{'parameters':>11}{'steps/CPU-s':>13}{'fetching':>10}{'waiting':>9}{'against':>9}")
-        rate = None
-        if isinstance(theirs, str):
-            print(f"{'NanoWakeword 2.1.3':<28} {theirs}")
-        else:
-            rate = steps / theirs["cpu_s"]
-            print(row("NanoWakeword 2.1.3", theirs, steps=steps, rate=rate))
+        timed: dict[str, Callable[[], dict[str, float]]] = {}
         for name, convolved in (("matrix", False), ("convolution", True)):
-            alone = floor(FlatDnn(convolved=convolved), folder, steps=steps)
-            print(row(f"floor, {name}", alone, steps=steps, rate=rate))
             make = partial(FlatDnn, convolved=convolved)
-            print(row(f"ours, {name}", ours(make, folder, steps=steps), steps=steps, rate=rate))
-            quiet = ours(make, folder, steps=steps, feature_noise=0.0)
-            print(row(f"ours, {name}, no noise", quiet, steps=steps, rate=rate))
+            timed[f"floor, {name}"] = partial(floor, make, folder, steps=steps)
+            timed[f"ours, {name}"] = partial(ours, make, folder, steps=steps)
+            timed[f"ours, {name}, no noise"] = partial(ours, make, folder, steps=steps, feature_noise=0.0)
         own = partial(build_head, choose_network("dnn"), form=FRONT_ENDS[FRONT_END], members=1)
-        print(row("ours, its own dnn", ours(own, folder, steps=steps), steps=steps, rate=rate))
+        timed["ours, its own dnn"] = partial(ours, own, folder, steps=steps)
+        wheel = download_peer(folder)
+        if wheel is not None:
+            timed = {PEER: partial(peer, wheel, folder, steps=steps), **timed}
+        found: dict[str, list[dict[str, float]]] = {title: [] for title in timed}
+        for number in range(options.rounds):
+            for title, measure in timed.items():
+                print(f"\rround {number + 1} of {options.rounds}: {title:<40}", end="", file=sys.stderr, flush=True)
+                found[title].append(measure())
+    print(file=sys.stderr)
+    least = {title: min(rounds, key=lambda spent: spent["cpu_s"]) for title, rounds in found.items()}
+    print(f"{'':<28}{'parameters':>11}{'steps/CPU-s':>13}{'fetching':>10}{'waiting':>9}{'against':>9}")
+    if wheel is None:
+        print(f"{PEER} is not here: pip could not download it")
+    rate = None if wheel is None else steps / least[PEER]["cpu_s"]
+    for title, spent in least.items():
+        print(row(title, spent, steps=steps, rate=rate))
     print(f"fetching: share of the time in drawing and reading batches; target: {TARGET:g} times NanoWakeword's rate")
     print("waiting: share of the time on the clock in which the loop stood still for a batch")
 
@@ -253,8 +263,9 @@ def _settings(*, steps: int, **changes: Any) -> SettledTrain:
     return SettledTrain.model_validate({**committed, **here, **changes})
 
 
-def floor(network: FlatDnn, folder: Path, *, steps: int) -> dict[str, float]:
+def floor(make: Callable[[], FlatDnn], folder: Path, *, steps: int) -> dict[str, float]:
     """What the network takes alone: nothing fetched, disturbed, clipped, averaged or remembered."""
+    network = make()
     parameters = list(network.parameters())
     optimizer = make_optimizer(network, _settings(steps=steps), learning_rate=LEARNING_RATE)
     batch = torch.from_numpy(np.load(folder / "negatives.npy", mmap_mode="r")[: sum(COMPOSITION.values())].copy())
@@ -271,14 +282,16 @@ def floor(network: FlatDnn, folder: Path, *, steps: int) -> dict[str, float]:
     return {"parameters": sum(parameter.numel() for parameter in parameters), "cpu_s": spent, "fetch_s": 0.0}
 
 
-def peer(folder: Path, *, steps: int) -> dict[str, float] | str:
-    """What NanoWakeword's takes; a sentence where it cannot be had."""
+def download_peer(folder: Path) -> Path | None:
+    """NanoWakeword's wheel; None where it cannot be had."""
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--disable-pip-version-check"]
     got = subprocess.run([*command, "--dest", str(folder), PEER], capture_output=True, text=True, check=False)
-    wheels = list(folder.glob("*.whl"))
-    if got.returncode != 0 or not wheels:
-        return f"is not here: pip could not download {PEER}"
-    program = [sys.executable, str(Path(__file__).with_name("peer_training.py")), str(wheels[0]), str(folder)]
+    return next(folder.glob("*.whl"), None) if got.returncode == 0 else None
+
+
+def peer(wheel: Path, folder: Path, *, steps: int) -> dict[str, float]:
+    """What NanoWakeword's takes."""
+    program = [sys.executable, str(Path(__file__).with_name("peer_training.py")), str(wheel), str(folder)]
     ran = subprocess.run([*program, str(steps)], capture_output=True, text=True, check=False)
     if ran.returncode != 0:
         raise NanoWakewordError("NanoWakeword's trainer failed", got=(ran.stderr.splitlines() or ["no word"])[-1])
