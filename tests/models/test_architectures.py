@@ -29,7 +29,7 @@ from steps.onnx_files import export_heads
 CASES = [(architecture, frontend) for architecture in ARCHITECTURES for frontend in FRONT_ENDS]
 # Files of the package that hold no architecture.
 OTHERS = {
-    *("__init__", "attention", "body", "catalogue", "detector", "head", "heads_only", "pooling"),
+    *("__init__", "attention", "body", "catalogue", "detector", "head", "heads_only", "package_cache", "pooling"),
     *("frames", "recurrent", "sizes", "streaming", "table", "weights"),
 }
 RECURRENT = {"crnn", "gru", "lstm", "rnn"}

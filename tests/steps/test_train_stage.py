@@ -63,7 +63,7 @@ def test_the_report_says_what_it_ran_with_and_who_said_so(workspace: Path) -> No
     text = (workspace / "artifacts" / "train" / "report.md").read_text()
     assert "| train.steps | `20` | user |" in text
     assert '| train.optimizer_type | `"adamw"` | default |' in text
-    assert "| train.isbl.alpha | `0.75` | default |" in text
+    assert "| train.isbl.alpha | `0.4` | default |" in text
     assert "| speech_embedding | 20 | " in text
 
 
