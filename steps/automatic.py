@@ -2,8 +2,8 @@
 
 Pure functions. Their constants are those of the fixed settings that were best on the development phrases, so that about
 as much data gives about the same settings; ``benchmarks/automatic.py`` compares both where there is less, and more.
-The networks' size is none of them: on real recordings neither a smaller one for few clips nor a larger one for many
-missed less.
+The networks' size is none of them: neither a smaller one for few clips nor a larger one for many missed less on the
+calibration recordings.
 """
 
 from __future__ import annotations
