@@ -92,7 +92,7 @@ def choose_steps(n_phrases: int, batch_phrases: int) -> Derived:
 
     So many that each window of the phrase is drawn a dozen times: on the development phrases three times as many learnt
     the voices by heart, and misses on real people rose. At least 300, which did as well as 600 with 100 clips; at most
-    2,000: with 6,600 clips those did no better than 600, and nothing beyond was tried.
+    2,000: with 6,600 clips those did better than 600 on some recordings and worse on others; no more were tried.
 
     Args:
         n_phrases: windows of the phrase to train on.
