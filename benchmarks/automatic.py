@@ -132,20 +132,21 @@ class Experiment:
         if (root / "result.json").is_file():
             return
         print(f"seed {self.seed}, {self.amount} clips, {kind}", flush=True)
-        alone = {"seed": self.seed, "features": {"workers": 1}}
-        prepare_variant(
-            self.base, workspace=self.workspace, over={**FIXED, **alone, "augment": {**FIXED["augment"], "workers": 1}}
-        )
+        prepare_variant(self.base, workspace=self.workspace, over=self._over(FIXED_KIND))
         make_stages(self.base, "augment", "features")
-        over = deepcopy(FIXED if kind == FIXED_KIND else AUTOMATIC)
-        lay_over(over, {**alone, "augment": {"workers": 1}}, known={})
-        if kind not in (FIXED_KIND, AUTOMATIC_KIND):
-            lay_over(over, parse_option(kind), known={})
-        settings = prepare_variant(root, workspace=self.workspace, over=over)
+        settings = prepare_variant(root, workspace=self.workspace, over=self._over(kind))
         if not (root / "artifacts" / "features").is_dir():
             self._change_features(root, settings, kind)
         found = measure(train_heads(root), hear_workspace(self.workspace, self.out), settings)
         save_result(root / "result.json", found, spent=None if root == self.base else root / "artifacts")
+
+    def _over(self, kind: str) -> dict[str, Any]:
+        """Settings of a kind, to lay over those of the workspace."""
+        over = deepcopy(FIXED if kind == FIXED_KIND else AUTOMATIC)
+        lay_over(over, {"seed": self.seed, "augment": {"workers": 1}, "features": {"workers": 1}}, known={})
+        if kind not in (FIXED_KIND, AUTOMATIC_KIND):
+            lay_over(over, parse_option(kind), known={})
+        return over
 
     def _chosen(self, clips: Sequence[int], pack: ClipPack) -> list[int]:
         """Clips of the phrase to train on, some of those given."""

@@ -166,6 +166,7 @@ def main() -> None:
         wheel = download_peer(folder)
         if wheel is not None:
             timed = {PEER: partial(peer, wheel, folder, steps=steps), **timed}
+        gc.freeze()  # as the peer: what was imported is not gone through again while a loop is timed
         found: dict[str, list[dict[str, float]]] = {title: [] for title in timed}
         for number in range(options.rounds):
             for title, measure in timed.items():
@@ -232,7 +233,6 @@ def ours(make: Callable[[], Any], folder: Path, *, steps: int, **changes: Any) -
             )
             fetching = Spent((DynamicClassAwareSampler, "draw"), (AdaptiveLossAwareDataset, "rows"))
             validating, waiting = Spent((training, "validate")), Spent((Batches, "take"))
-            gc.freeze()  # as the peer: of a loop this short, going through all that was imported is a fifth
             with fetching, validating, waiting, redirect_stderr(StringIO()):
                 cpu_s, clock_s = time.process_time(), time.perf_counter()
                 train_head(cast(Head, head), job, progress=Progress("train"))
