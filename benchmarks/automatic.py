@@ -11,7 +11,7 @@ stopped goes on. Fixed settings are those that were best with 2,400 clips of the
 those for training by the seed; other windows and validation are those of all clips, so that only what is derived
 differs. Of each clip the windows of the fixed settings are among those of the automatic ones. Heads are trained and
 averaged by the stages of the pipeline, and all models hear the same streams, those of the stage evaluate. Thresholds
-and limits are those of benchmarks/leave_one_out.py; a negative difference says that automatic settings miss less.
+and limits are those of benchmarks/misses.py; a negative difference says that automatic settings miss less.
 Rules are chosen on the split calibration, which is what is shown unless ``test`` is asked for.
 """
 
@@ -32,7 +32,7 @@ import torch
 
 from benchmarks.heard import SPLITS as MEASURED
 from benchmarks.heard import hear_workspace
-from benchmarks.misses import PEOPLE, line, measure
+from benchmarks.misses import measure, print_misses
 from benchmarks.program import run
 from benchmarks.variant_features import add_phrase_windows, make_kit, write_features, write_rows
 from benchmarks.variants import make_stages, prepare_variant, save_result, train_heads
@@ -190,13 +190,8 @@ def print_table(experiments: dict[int, Experiment], kinds: Sequence[str], *, spl
     for kind in kinds:
         paths = {seed: experiment.folder(kind) / "result.json" for seed, experiment in experiments.items()}
         results[kind] = {seed: json.loads(path.read_text("utf-8")) for seed, path in paths.items() if path.is_file()}
-    amount, width = next(iter(experiments.values())).folder("").name.rstrip("-"), 2 + max(map(len, kinds))
-    for condition in PEOPLE:
-        print(f"\n{amount}, {split}, {condition}: missed at {budget:g} false accepts per hour, %; difference to fixed")
-        for kind, by_seed in results.items():
-            print(
-                f"  {kind:<{width}}" + (line(by_seed, results[FIXED_KIND], split, condition) if by_seed else "not done")
-            )
+    amount = next(iter(experiments.values())).folder("").name.rstrip("-")
+    print_misses(results, beside=FIXED_KIND, split=split, budget=budget, title=f"{amount}, {split}")
 
 
 if __name__ == "__main__":

@@ -10,8 +10,7 @@ they are, so seeds are those of training. OUT keeps what was found: a run that w
 front ends are trained once: alone, averaged and with learned weights they are the same ones. `--mixed` puts another
 architecture on one front end, a training for each.
 
-Misses are those at the threshold that the budget asks for on the same split's recordings without the phrase, in
-brackets exact limits, confidence 95 %; differences are to the average, as in leave_one_out.py.
+Misses and their limits are those of benchmarks/misses.py; differences are to the average.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ import numpy as np
 import torch
 
 from benchmarks.heard import SPLITS, hear_workspace
-from benchmarks.misses import PEOPLE, line, measure
+from benchmarks.misses import measure, print_misses
 from benchmarks.program import run
 from benchmarks.variants import prepare_variant, save_result, train_heads
 from models.detector import Detector
@@ -64,13 +63,8 @@ def main() -> None:
             for name in (JOINED, *options.mixed):
                 experiment.other(name)
     found = {name: {seed: of.result(name) for seed, of in experiments.items() if of.result(name)} for name in names}
-    budget, width = settings.publish.budget_fa_per_hour, 2 + max(map(len, names))
     for split in SPLITS:
-        for condition in PEOPLE:
-            print(f"\n{split}, {condition}: missed at {budget:g} false accepts per hour, %; difference to the average")
-            for name, by_seed in found.items():
-                text = line(by_seed, found[AVERAGE], split, condition) if by_seed else "not done"
-                print(f"  {name:<{width}}{text}")
+        print_misses(found, beside=AVERAGE, split=split, budget=settings.publish.budget_fa_per_hour, title=split)
 
 
 @dataclass(frozen=True)

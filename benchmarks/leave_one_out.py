@@ -15,11 +15,7 @@ the stages augment, train and average can be changed as well, as long as the num
 and averaged by the stages of the pipeline. All models hear the same streams of real recordings, those of the stage
 evaluate.
 
-Misses are those at the threshold that the budget asks for on the same split's recordings without the phrase, in
-brackets exact limits, confidence 95 %. The difference to the whole is that of the clips that only the one model misses
-and those that only the other does, clip by clip and seed by seed, with limits from the exact ones of both shares. Clips
-of several seeds are counted as if they were independent, which they are not: look at each seed's difference, too.
-Positive: without it more is missed, so it is worth having.
+Misses and their limits are those of benchmarks/misses.py. Positive: without it more is missed, so it is worth having.
 """
 
 from __future__ import annotations
@@ -38,7 +34,7 @@ import numpy as np
 import torch
 
 from benchmarks.heard import SPLITS, hear_workspace
-from benchmarks.misses import PEOPLE, Missed, line, measure
+from benchmarks.misses import Missed, measure, print_misses
 from benchmarks.program import run
 from benchmarks.variant_features import make_kit, write_features, write_rows
 from benchmarks.variants import make_stages, prepare_variant, save_result, train_heads
@@ -182,14 +178,8 @@ def print_table(out: Path, names: Sequence[str], *, seeds: Sequence[int], budget
     for name in (WHOLE, *names):
         paths = {seed: Experiment(Path(), out, seed).folder(name) / "result.json" for seed in seeds}
         results[name] = {seed: json.loads(path.read_text("utf-8")) for seed, path in paths.items() if path.is_file()}
-    width = 2 + max(map(len, results))
     for split in SPLITS:
-        for condition in PEOPLE:
-            print(f"\n{split}, {condition}: missed at {budget:g} false accepts per hour, %; difference to the whole")
-            for name, by_seed in results.items():
-                print(
-                    f"  {name:<{width}}" + (line(by_seed, results[WHOLE], split, condition) if by_seed else "not done")
-                )
+        print_misses(results, beside=WHOLE, split=split, budget=budget, title=split)
 
 
 if __name__ == "__main__":

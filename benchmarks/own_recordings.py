@@ -13,8 +13,8 @@ so expect more of recordings of one person who is also the one who uses it.
 OUT keeps what was found: a run that was stopped goes on, and other seeds may share it, also with
 benchmarks/leave_one_out.py. Windows without the owner's are rendered once a seed; of the others only what the owner's
 add. Heads are trained and averaged by the stages of the pipeline, and all models hear the same streams, those of the
-stage evaluate. Thresholds and limits are those of benchmarks/leave_one_out.py; here a negative difference says that
-the owner's recordings are worth having.
+stage evaluate. Thresholds and limits are those of benchmarks/misses.py; a negative difference says that the owner's
+recordings are worth having.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ import numpy as np
 import torch
 
 from benchmarks.heard import hear_workspace
-from benchmarks.misses import PEOPLE, line, measure
+from benchmarks.misses import measure, print_misses
 from benchmarks.program import run
 from benchmarks.variant_features import add_phrase_windows, make_kit, write_features, write_rows
 from benchmarks.variants import make_stages, prepare_variant, save_result, train_heads
@@ -151,15 +151,16 @@ def _fits(recording: Recording, settings: Settings) -> bool:
 
 def print_table(out: Path, takes: Sequence[int], *, seeds: Sequence[int], budget: float) -> None:
     """Misses with so many recordings of the owner's, and how they differ from those with none."""
-    results: dict[int, dict[int, Any]] = {}
+    results: dict[str, dict[int, Any]] = {}
     for number in takes:
         paths = {seed: Experiment(Path(), out, seed, 0).folder(number) / "result.json" for seed in seeds}
-        results[number] = {seed: json.loads(path.read_text("utf-8")) for seed, path in paths.items() if path.is_file()}
-    for condition in PEOPLE:
-        print(f"\n{MEASURED}, {condition}: missed at {budget:g} false accepts per hour, %; difference to none")
-        for number, by_seed in results.items():
-            shown = line(by_seed, results[0], MEASURED, condition) if by_seed else "not done"
-            print(f"  {number:>3} of the owner's  {shown}")
+        done = {seed: json.loads(path.read_text("utf-8")) for seed, path in paths.items() if path.is_file()}
+        results[_name(number)] = done
+    print_misses(results, beside=_name(0), split=MEASURED, budget=budget, title=MEASURED)
+
+
+def _name(takes: int) -> str:
+    return f"{takes:>3} of the owner's"
 
 
 if __name__ == "__main__":

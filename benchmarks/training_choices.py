@@ -13,9 +13,8 @@ by loss      the settings of the workspace: ISBL
 uniform      train.isbl.alpha=0, with which the equation gives each row of a pool the same share
 
 and of each training four detectors: the weights that validation keeps, the average of stable checkpoints (swa), the
-moving average, and the best single checkpoint. Misses are those of the split's recordings of the phrase, at the
-threshold that the published budget asks for on its recordings without it; limits and differences as in
-``benchmarks/leave_one_out.py``, the first row being the whole.
+moving average, and the best single checkpoint. Misses and their limits are those of benchmarks/misses.py, differences
+those to the first row.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from typing import Any, Final, cast
 import torch
 
 from benchmarks.heard import SPLITS, hear_workspace
-from benchmarks.misses import PEOPLE, Missed, line, measure
+from benchmarks.misses import Missed, measure, print_misses
 from benchmarks.program import run
 from benchmarks.variants import make_stages, prepare_variant, save_result
 from models.detector import Detector
@@ -173,12 +172,8 @@ def print_table(workspace: Path, trainings: list[Training], *, split: str) -> No
         print(f"\n{workspace}: nothing is done")
         return
     budget = load_settings(workspace / "params.yaml").publish.budget_fa_per_hour
-    whole, width = next(iter(by_row.values())), 2 + max(map(len, by_row))
-    for condition in PEOPLE:
-        title = f"{workspace.resolve().name}, {split}, {condition}"
-        print(f"\n{title}: missed at {budget:g} false accepts per hour, %; difference")
-        for name, by_seed in by_row.items():
-            print(f"  {name:<{width}}{line(by_seed, whole, split, condition)}")
+    title = f"{workspace.resolve().name}, {split}"
+    print_misses(by_row, beside=next(iter(by_row)), split=split, budget=budget, title=title)
 
 
 def _hear(workspace: Path, out: Path) -> None:
