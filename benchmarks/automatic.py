@@ -3,7 +3,7 @@
     python -m benchmarks.automatic WORKSPACE OUT                          # 100 clips and all, the workspace's seed
     python -m benchmarks.automatic WORKSPACE OUT --clips 100 300 all --seeds 7 8 9
     python -m benchmarks.automatic WORKSPACE OUT --clips 100 --few-voices # of as few voices as speak so many
-    python -m benchmarks.automatic WORKSPACE OUT --also train.size=tiny   # automatic, but for this
+    python -m benchmarks.automatic WORKSPACE OUT --also train.size=small  # automatic, but for this
     python -m benchmarks.automatic WORKSPACE OUT --split test --show      # the table of what is done
 
 WORKSPACE has the stages synthesize and corpus done, with real recordings; OUT keeps what was found: a run that was
@@ -48,6 +48,7 @@ from steps.windows import POOLS, SPLITS
 FIXED: Final[dict[str, Any]] = {
     "augment": {"copies": 2},
     "train": {
+        "size": "small",
         "steps": 600,
         "learning_rate_max": 0.002,
         "batch_composition": {"positive": 68, "partial": 20, "speech": 88, "noise": 16, "neighbour": 0},
@@ -56,6 +57,7 @@ FIXED: Final[dict[str, Any]] = {
 AUTOMATIC: Final[dict[str, Any]] = {
     "augment": {"copies": "auto"},
     "train": {
+        "size": "auto",
         "steps": "auto",
         "learning_rate_max": "auto",
         "batch_composition": {**dict.fromkeys(POOLS, "auto"), "neighbour": 0},
@@ -169,7 +171,7 @@ class Experiment:
         phrases = maker.sources.fitting(maker.sources.phrases, kit.n_samples)
         chosen = self._chosen(phrases, maker.sources.pack)
         had = int(FIXED["augment"]["copies"])
-        copies = had if kind == FIXED_KIND else int(choose_copies(len(chosen)).value)
+        copies = had if kind == FIXED_KIND else choose_copies(len(chosen)).value
         base = self.base / "artifacts" / "features" / "features.zarr"
         with write_features(root) as store:
             for split in SPLITS:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import torch
 
-from models.detector import Detector
+from models.detector import Detector, DetectorConfig
 from models.heads_only import HeadsOnly
 from nanowakeword.evaluation.babble import Babble
 from nanowakeword.evaluation.experiment import TAIL_S
@@ -26,9 +26,8 @@ from nanowakeword.evaluation.streams import Placement, join
 from nanowakeword.timing import HOP_SAMPLES, SAMPLE_RATE_HZ
 from steps.material import find_material
 from steps.settings import Settings, load_settings
-from steps.verifier import verifier_config
 
-__all__ = ["CONDITIONS", "SPLITS", "hear", "hear_workspace", "score", "write_features"]
+__all__ = ["CONDITIONS", "SPLITS", "hear", "hear_workspace", "hearing_detector", "score", "write_features"]
 
 SPLITS: Final = ("calibration", "test")
 CONDITIONS: Final = ("clean", "babble", "other")
@@ -51,8 +50,7 @@ def hear(folder: Path, *, settings: Settings, clips: Path, corpus: Path) -> None
         return
     working = folder.with_name(f".{folder.name}.working")
     shutil.rmtree(working, ignore_errors=True)
-    detector = Detector(replace(verifier_config(settings), members=1))
-    detector.settle_silence()
+    detector = hearing_detector(settings)
     gap_s = max(_POSITIVE_GAP_S, TAIL_S, settings.evaluate.tail_s, detector.receptive_field_samples / SAMPLE_RATE_HZ)
     for split in SPLITS:
         material = find_material(split, phrase=settings.wakeword.phrase, clips=clips, corpus=corpus)
@@ -70,6 +68,20 @@ def hear(folder: Path, *, settings: Settings, clips: Path, corpus: Path) -> None
                 seed=settings.seed,
             )
     working.rename(folder)
+
+
+def hearing_detector(settings: Settings) -> Detector:
+    """A detector with the front ends of the settings; what its heads say means nothing."""
+    frontends, train = settings.features.frontends, settings.train
+    config = DetectorConfig(
+        frontends=frontends,
+        networks=(train.choose(train.architecture, "small"),) * len(frontends),
+        members=1,
+        logmel=settings.features.logmel.options,
+    )
+    detector = Detector(config)
+    detector.settle_silence()
+    return detector
 
 
 def hear_workspace(workspace: Path, out: Path) -> Path:

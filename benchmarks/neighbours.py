@@ -27,7 +27,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any, Final
@@ -35,7 +35,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from benchmarks.heard import CONDITIONS, SPLITS, hear, score, write_features
+from benchmarks.heard import CONDITIONS, SPLITS, hear, hearing_detector, score, write_features
 from benchmarks.program import run
 from benchmarks.variants import make_stages, prepare_variant, save_result, train_heads
 from models.detector import Detector
@@ -48,7 +48,6 @@ from steps.clippack import ClipPack
 from steps.confusables import find_confusables
 from steps.settings import Settings, load_settings
 from steps.store import RowReader, RowWriter
-from steps.verifier import verifier_config
 
 PEOPLE: Final = CONDITIONS[:2]
 GAP_S: Final = 2.5
@@ -175,8 +174,7 @@ class Sweep:
 
     def _hear_confusables(self) -> None:
         """Features of the confusables of both splits."""
-        detector = Detector(replace(verifier_config(self._settings), members=1))
-        detector.settle_silence()
+        detector = hearing_detector(self._settings)
         for split in SPLITS:
             folder = self._out / "confusables" / split
             if folder.is_dir():

@@ -136,7 +136,8 @@ def detectors(root: Path, settings: Settings) -> Iterator[tuple[str, Detector]]:
     train, validation = RowReader(store / "train"), RowReader(store / "validation")
     trained = root / "artifacts" / "train"
     histories = json.loads((trained / "history.json").read_text("utf-8"))
-    detector = Detector(verifier_config(settings))
+    settled, _ = settle_training(settings.train, count_rows(train))
+    detector = Detector(verifier_config(settings, settled))
     found: dict[str, Candidates] = {}
     for names, head in zip(detector.config.inputs, detector.heads, strict=True):
         name = input_name(names)
@@ -146,7 +147,7 @@ def detectors(root: Path, settings: Settings) -> Iterator[tuple[str, Detector]]:
             trained / name,
             history=histories[name],
             train=rows,
-            used=used_rows(rows, settle_training(settings.train, count_rows(train))[0].batch_composition),
+            used=used_rows(rows, settled.batch_composition),
             validation=validation,
             frontend=name,
             top_k=settings.average.top_k,

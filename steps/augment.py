@@ -120,7 +120,7 @@ class Copies(NamedTuple):
     partial: int
 
 
-def settle_copies(settings: Augment, sources: Sources) -> tuple[Copies, list[Derived]]:
+def settle_copies(settings: Augment, sources: Sources) -> tuple[Copies, list[Derived[int]]]:
     """How many windows each clip gives, and what of the settings was derived for that.
 
     Args:
@@ -131,7 +131,7 @@ def settle_copies(settings: Augment, sources: Sources) -> tuple[Copies, list[Der
         return Copies(settings.copies, settings.copies), []
     n_samples = _window_samples(settings)
     found = choose_copies(max(1, len(sources.fitting(sources.phrases, n_samples))))
-    phrase = int(found.value)
+    phrase = found.value
     return Copies(phrase, choose_partial_copies(len(sources.fitting(sources.partials, n_samples)), phrase)), [found]
 
 

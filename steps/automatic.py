@@ -2,8 +2,6 @@
 
 Pure functions. Their constants are those of the fixed settings that were best on the development phrases, so that about
 as much data gives about the same settings; ``benchmarks/automatic.py`` compares both where there is less, and more.
-The networks' size is none of them: neither a smaller one for few clips nor a larger one for many missed less on the
-calibration recordings.
 """
 
 from __future__ import annotations
@@ -11,9 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, TypeVar
 
+from models.sizes import SizeName
 from steps.derived import Derived
 
-__all__ = ["choose_batch", "choose_copies", "choose_learning_rate", "choose_partial_copies", "choose_steps"]
+__all__ = [
+    "choose_batch",
+    "choose_copies",
+    "choose_learning_rate",
+    "choose_partial_copies",
+    "choose_size",
+    "choose_steps",
+]
 
 Number = TypeVar("Number", int, float)
 
@@ -25,13 +31,14 @@ _BATCH_ROWS: Final = 192
 _BATCH_PHRASES: Final = 68
 _POOL_EXPONENT: Final = 0.75
 _ROUNDS: Final = 12.4
+_SMALL_FROM: Final = 1_600
 _STEPS: Final = (300, 2_000)
 _STEPS_UNIT: Final = 50
 _LEARNING_RATE: Final = 0.002
 _LEARNING_RATES: Final = (0.0005, 0.004)
 
 
-def choose_copies(n_clips: int) -> Derived:
+def choose_copies(n_clips: int) -> Derived[int]:
     """Windows rendered from each clip of the phrase.
 
     The fewer clips, the more windows of each, each with another room, noise, level and speed, until the phrase has as
@@ -57,7 +64,7 @@ def choose_partial_copies(n_partials: int, copies: int) -> int:
     return min(copies, max(1, round(_PARTIALS_PER_PHRASE * _PHRASE_WINDOWS / max(1, n_partials))))
 
 
-def choose_batch(rows: Mapping[str, int], asked: Mapping[str, int | str]) -> list[Derived]:
+def choose_batch(rows: Mapping[str, int], asked: Mapping[str, int | str]) -> list[Derived[int]]:
     """Rows of each pool in a batch, of those that are ``auto``.
 
     192 rows, 68 of them the phrase: a third or so is what the best settings of the development phrases have. Pools that
@@ -73,7 +80,7 @@ def choose_batch(rows: Mapping[str, int], asked: Mapping[str, int | str]) -> lis
     weights = {
         pool: float(rows.get(pool, 0)) ** _POOL_EXPONENT for pool in asked if pool not in fixed and pool != "positive"
     }
-    found: list[Derived] = []
+    found: list[Derived[int]] = []
     phrases = fixed.get("positive", _BATCH_PHRASES)
     if "positive" not in fixed:
         found.append(_pool("positive", phrases, f"of {_BATCH_ROWS}: about a third is the phrase"))
@@ -87,7 +94,7 @@ def choose_batch(rows: Mapping[str, int], asked: Mapping[str, int | str]) -> lis
     return found
 
 
-def choose_steps(n_phrases: int, batch_phrases: int) -> Derived:
+def choose_steps(n_phrases: int, batch_phrases: int) -> Derived[int]:
     """Batches of a training.
 
     So many that each window of the phrase is drawn a dozen times: on the development phrases three times as many learnt
@@ -105,7 +112,22 @@ def choose_steps(n_phrases: int, batch_phrases: int) -> Derived:
     )
 
 
-def choose_learning_rate(batch_rows: int) -> Derived:
+def choose_size(n_phrases: int) -> Derived[SizeName]:
+    """Size of the networks.
+
+    Tiny where the phrase has few windows: with 20 clips, which make 800, it missed less than small on both development
+    phrases, with 100 and their 3,300 it missed more; the limit is the geometric mean. Never medium: with 6,600 clips it
+    learnt the synthetic voices by heart, and misses on real people rose.
+
+    Args:
+        n_phrases: windows of the phrase to train on.
+    """
+    size: SizeName = "tiny" if n_phrases < _SMALL_FROM else "small"
+    relation = "fewer than" if size == "tiny" else "at least"
+    return Derived("train.size", size, f"{n_phrases:,} windows of the phrase, {relation} {_SMALL_FROM:,}")
+
+
+def choose_learning_rate(batch_rows: int) -> Derived[float]:
     """Top of the learning rate's schedule.
 
     0.002 for batches of 192, in proportion to the square root of the batch, which keeps the noise of Adam's steps the
@@ -118,7 +140,7 @@ def choose_learning_rate(batch_rows: int) -> Derived:
     return Derived("train.learning_rate_max", rate, f"batches of {batch_rows} rows")
 
 
-def _pool(name: str, rows: int, reason: str) -> Derived:
+def _pool(name: str, rows: int, reason: str) -> Derived[int]:
     return Derived(f"train.batch_composition.{name}", rows, reason)
 
 

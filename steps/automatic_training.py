@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from nanowakeword.errors import ConfigError
-from steps.automatic import choose_batch, choose_learning_rate, choose_steps
+from steps.automatic import choose_batch, choose_learning_rate, choose_size, choose_steps
 from steps.derived import Derived
 from steps.settings import SettledTrain, Train
 from steps.store import RowReader
@@ -26,7 +26,7 @@ def count_rows(data: RowReader) -> dict[str, int]:
     return dict(zip(names, counts.tolist(), strict=True))
 
 
-def settle_training(train: Train, rows: Mapping[str, int]) -> tuple[SettledTrain, list[Derived]]:
+def settle_training(train: Train, rows: Mapping[str, int]) -> tuple[SettledTrain, list[Derived[object]]]:
     """Derive what is ``auto``; what the user has set stays.
 
     Args:
@@ -40,8 +40,8 @@ def settle_training(train: Train, rows: Mapping[str, int]) -> tuple[SettledTrain
         ConfigError: no rows that are not the phrase, or more steps of warm-up than steps.
     """
     asked = {str(pool): count for pool, count in train.batch_composition.items()}
-    derived = choose_batch(rows, asked)
-    batch = asked | {found.name.rpartition(".")[2]: found.value for found in derived}
+    pools = choose_batch(rows, asked)
+    batch = asked | {found.name.rpartition(".")[2]: found.value for found in pools}
     composition = {pool: int(count) for pool, count in batch.items()}
     if sum(composition.values()) == composition["positive"]:
         raise ConfigError(
@@ -49,6 +49,7 @@ def settle_training(train: Train, rows: Mapping[str, int]) -> tuple[SettledTrain
             got="pools without windows only, but for the phrase",
             expected="some of " + ", ".join(pool for pool, count in rows.items() if count and pool != "positive"),
         )
+    derived: list[Derived[object]] = [*pools]
     values: dict[str, object] = {"batch_composition": composition}
     if train.steps == "auto":
         derived.append(choose_steps(rows["positive"], composition["positive"]))
@@ -56,6 +57,9 @@ def settle_training(train: Train, rows: Mapping[str, int]) -> tuple[SettledTrain
     if train.learning_rate_max == "auto":
         derived.append(choose_learning_rate(sum(composition.values())))
         values["learning_rate_max"] = derived[-1].value
+    if train.size == "auto":
+        derived.append(choose_size(rows["positive"]))
+        values["size"] = derived[-1].value
     settled = SettledTrain.model_validate({name: getattr(train, name) for name in Train.model_fields} | values)
     if settled.warmup_steps >= settled.steps:
         raise ConfigError(

@@ -38,8 +38,8 @@ def run(context: Context) -> None:
     settings = context.settings
     store = context.input("features") / "features.zarr"
     train, validation = RowReader(store / "train"), RowReader(store / "validation")
-    detector = Detector(verifier_config(settings))
     settled, _ = settle_training(settings.train, count_rows(train))
+    detector = Detector(verifier_config(settings, settled))
     check_npy_sources(settings, root=context.root)
     histories = json.loads((context.input("train") / "history.json").read_text(encoding="utf-8"))
     choices: dict[str, Any] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 __all__ = ["DERIVING", "Derived", "read_derived", "save_derived"]
 
@@ -15,15 +15,18 @@ DERIVING: Final = ("augment", "train")
 _FILE: Final = "automatic.json"
 
 
-class Derived(NamedTuple):
+Value = TypeVar("Value", covariant=True)
+
+
+class Derived(NamedTuple, Generic[Value]):
     """A derived setting: its dotted name, its value, and why."""
 
     name: str
-    value: int | float
+    value: Value
     reason: str
 
 
-def save_derived(folder: Path, derived: Sequence[Derived]) -> None:
+def save_derived(folder: Path, derived: Sequence[Derived[object]]) -> None:
     """Write ``automatic.json`` into a stage's folder, also where nothing was derived."""
     tree = {item.name: {"value": item.value, "reason": item.reason} for item in derived}
     (folder / _FILE).write_text(json.dumps(tree, indent=2) + "\n", encoding="utf-8")

@@ -25,7 +25,7 @@ class EffectiveSetting(NamedTuple):
 
 
 def effective_settings(
-    settings: Settings, *, sections: Sequence[str], derived: Sequence[Derived] = ()
+    settings: Settings, *, sections: Sequence[str], derived: Sequence[Derived[object]] = ()
 ) -> list[EffectiveSetting]:
     """The settings of some sections.
 

@@ -56,7 +56,7 @@ def run(context: Context) -> None:
     for line in _tell(effective):
         progress.say(line)
     save_derived(context.out, derived)
-    config = verifier_config(settings)
+    config = verifier_config(settings, settled)
     heads = [input_name(names) for names in config.inputs]
     more = {name: npy_sources(settings, name, root=context.root) for name in heads}
     for number, (frontend, network, form) in enumerate(zip(heads, config.networks, config.forms, strict=True)):

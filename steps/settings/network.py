@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, ValidationInfo, field_validator
 
 from models.sizes import MAX_BLOCKS, SIZES, Network, Pooling, SizeName, activations, choose_network, plain_name
-from steps.settings.section import Section
+from steps.settings.section import AutoSize, Section
 
 __all__ = ["NetworkSection", "check_activation", "known_architecture"]
 
@@ -16,23 +16,18 @@ class NetworkSection(Section):
     """A section that says which network to train."""
 
     architecture: str
-    size: SizeName
+    size: AutoSize
     layer_size: Annotated[int, Field(ge=2, le=1_024)] | None
     n_blocks: Annotated[int, Field(ge=1, le=MAX_BLOCKS)] | None
     embedding_dim: Annotated[int, Field(ge=1, le=1_024)] | None
     activation_function: str | None
     pooling: Pooling
 
-    @property
-    def network(self) -> Network:
-        """The network asked for."""
-        return self.choose(self.architecture)
-
-    def choose(self, architecture: str) -> Network:
-        """A network of this architecture, of the size and with the knobs asked for."""
+    def choose(self, architecture: str, size: SizeName) -> Network:
+        """A network of this architecture and size, with the knobs asked for."""
         return choose_network(
             architecture,
-            size=self.size,
+            size=size,
             layer_size=self.layer_size,
             n_blocks=self.n_blocks,
             embedding_dim=self.embedding_dim,

@@ -6,11 +6,14 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
+from models.sizes import SizeName
+
 __all__ = [
     "AUTO",
     "AutoCount",
     "AutoPositive",
     "AutoRate",
+    "AutoSize",
     "Count",
     "Paths",
     "Positive",
@@ -48,6 +51,7 @@ _Auto = Annotated[Literal["auto"], Tag(_AUTO)]
 AutoPositive = Annotated[Annotated[Positive, Tag(_VALUE)] | _Auto, _OR_AUTO]
 AutoCount = Annotated[Annotated[Count, Tag(_VALUE)] | _Auto, _OR_AUTO]
 AutoRate = Annotated[Annotated[float, Field(gt=0.0), Tag(_VALUE)] | _Auto, _OR_AUTO]
+AutoSize = Annotated[Annotated[SizeName, Tag(_VALUE)] | _Auto, _OR_AUTO]
 
 
 class Section(BaseModel):

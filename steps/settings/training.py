@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from models.sizes import Network
+from models.sizes import Network, SizeName
 from steps.settings.network import NetworkSection, check_activation, known_architecture
 from steps.settings.section import AutoCount, AutoPositive, AutoRate, Count, Positive, Section, Share
 from steps.settings.windows import FRONT_ENDS
@@ -126,11 +126,6 @@ class Train(NetworkSection):
     validation_fa_per_hour: Annotated[float, Field(gt=0.0)]
     early_stopping: Positive | None
 
-    def network_on(self, frontend: str) -> Network:
-        """The network of the head on a front end."""
-        chosen = {str(name): architecture for name, architecture in self.architectures.items()}
-        return self.choose(chosen.get(frontend, self.architecture))
-
     @property
     def npy_paths(self) -> list[str]:
         """Of the files of `npy_sources`."""
@@ -187,9 +182,15 @@ class Train(NetworkSection):
 class SettledTrain(Train):
     """The heads' training with nothing left to derive: what `steps.automatic_training.settle_training` makes."""
 
+    size: SizeName
     steps: Positive
     learning_rate_max: Annotated[float, Field(gt=0.0)]
     batch_composition: Mapping[POOLS, Count]
+
+    def network_on(self, frontend: str) -> Network:
+        """The network of the head on a front end."""
+        chosen = {str(name): architecture for name, architecture in self.architectures.items()}
+        return self.choose(chosen.get(frontend, self.architecture), self.size)
 
 
 class Average(Section):
@@ -218,7 +219,13 @@ class Finetune(Section):
 class Distill(NetworkSection):
     """The gate."""
 
+    size: SizeName
     steps: Positive
     learning_rate_max: Annotated[float, Field(gt=0.0)]
     temperature: Annotated[float, Field(gt=0.0)]
     alpha: Share
+
+    @property
+    def network(self) -> Network:
+        """The network asked for."""
+        return self.choose(self.architecture, self.size)

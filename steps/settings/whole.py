@@ -17,7 +17,13 @@ from steps.settings.windows import Augment, Features
 __all__ = ["AUTOMATIC", "Settings"]
 
 # Settings that may be `auto`; of batch_composition each pool by itself.
-AUTOMATIC: Final = ("augment.copies", "train.steps", "train.learning_rate_max", "train.batch_composition")
+AUTOMATIC: Final = (
+    "augment.copies",
+    "train.size",
+    "train.steps",
+    "train.learning_rate_max",
+    "train.batch_composition",
+)
 
 
 class Settings(Section):

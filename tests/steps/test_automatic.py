@@ -14,7 +14,14 @@ from hypothesis import strategies as st
 from nanowakeword.errors import ConfigError
 from nanowakeword.timing import SAMPLE_RATE_HZ
 from steps.__main__ import main
-from steps.automatic import choose_batch, choose_copies, choose_learning_rate, choose_partial_copies, choose_steps
+from steps.automatic import (
+    choose_batch,
+    choose_copies,
+    choose_learning_rate,
+    choose_partial_copies,
+    choose_size,
+    choose_steps,
+)
 from steps.automatic_training import settle_training
 from steps.closure import CHECKOUT
 from steps.derived import read_derived
@@ -43,7 +50,7 @@ class TestRules:
         assert choose_copies(1_651).value == 2
         assert choose_partial_copies(490, 2) == 2
         settled, _ = settle_training(train_settings(), ROWS)
-        assert (settled.steps, settled.learning_rate_max) == (600, 0.002)
+        assert (settled.size, settled.steps, settled.learning_rate_max) == ("small", 600, 0.002)
         assert settled.batch_composition == {"positive": 68, "partial": 20, "speech": 85, "noise": 19, "neighbour": 0}
 
     @given(COUNTS, COUNTS)
@@ -63,6 +70,15 @@ class TestRules:
         steps = [choose_steps(count, batch).value for count in (few, many)]
         assert 300 <= steps[0] <= steps[1] <= 2_000
         assert all(isinstance(count, int) and count % 50 == 0 for count in steps)
+
+    @given(COUNTS, COUNTS)
+    def test_more_windows_get_no_smaller_networks(self, one: int, other: int) -> None:
+        sizes = [choose_size(count).value for count in sorted((one, other))]
+        assert sizes in (["tiny", "tiny"], ["tiny", "small"], ["small", "small"])
+
+    @pytest.mark.parametrize(("clips", "size"), [(20, "tiny"), (100, "small"), (1_651, "small"), (6_624, "small")])
+    def test_clips_get_the_networks_that_missed_least(self, clips: int, size: str) -> None:
+        assert choose_size(clips * choose_copies(clips).value).value == size
 
     @given(COUNTS, COUNTS)
     def test_larger_batches_get_no_lower_learning_rate(self, one: int, other: int) -> None:
@@ -91,8 +107,8 @@ class TestRules:
 class TestTraining:
     def test_what_the_user_sets_wins(self) -> None:
         asked = {**AUTO_BATCH, "noise": 30}
-        settled, derived = settle_training(train_settings(steps=77, batch_composition=asked), ROWS)
-        assert settled.steps == 77
+        settled, derived = settle_training(train_settings(size="medium", steps=77, batch_composition=asked), ROWS)
+        assert (settled.size, settled.steps) == ("medium", 77)
         assert settled.batch_composition["noise"] == 30
         assert [item.name for item in derived] == [
             "train.batch_composition.positive",
@@ -104,7 +120,7 @@ class TestTraining:
     def test_nothing_is_derived_where_all_is_set(self) -> None:
         batch = {"positive": 8, "speech": 8}
         settled, derived = settle_training(
-            train_settings(steps=77, learning_rate_max=0.01, batch_composition=batch), ROWS
+            train_settings(size="tiny", steps=77, learning_rate_max=0.01, batch_composition=batch), ROWS
         )
         assert (settled.steps, settled.learning_rate_max, settled.batch_composition) == (77, 0.01, batch)
         assert derived == []
@@ -137,6 +153,7 @@ class TestTraining:
         assert "| train.steps | `6` | user |" in report
         found = read_derived(tmp_path / "artifacts/train")
         assert found["train.learning_rate_max"]["value"] == 0.002
+        assert found["train.size"] == {"value": "tiny", "reason": "16 windows of the phrase, fewer than 1,600"}
         assert "train.steps" not in found
 
 
@@ -177,5 +194,5 @@ def test_a_window_that_is_all_word_has_no_ratio() -> None:
 def test_check_names_what_is_automatic(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "--workspace", str(CHECKOUT)]) == 0
     told = capsys.readouterr().out
-    assert "automatic, derived from the data by augment and train: augment.copies, train.steps, " in told
+    assert "automatic, derived from the data by augment and train: augment.copies, train.size, train.steps, " in told
     assert "train.device" not in told

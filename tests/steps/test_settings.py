@@ -74,16 +74,16 @@ def test_the_committed_settings_are_valid() -> None:
         ),
         (
             put("distill.steps", "auto"),
-            "distill.steps: got 'auto'; expected a valid integer; auto is for augment.copies, train.steps, ",
+            "distill.steps: got 'auto'; expected a valid integer; auto is for augment.copies, train.size, ",
         ),
-        (put("train.size", "auto"), "train.size: got 'auto'; expected 'tiny', 'small' or 'medium'; auto is for "),
+        (put("distill.size", "auto"), "distill.size: got 'auto'; expected 'tiny', 'small' or 'medium'; auto is for "),
         (put("train.steps", 600.0), "train.steps: got 600.0; expected a valid integer"),
         (put("train.steps", True), "train.steps: got True; expected a valid integer"),
         (put("seed", -1), "seed: got -1; expected greater than or equal to 0"),
         (put("train.learning_rate_max", float("nan")), "train.learning_rate_max: got nan; expected a finite number"),
         (put("evaluate.babble_snr_db", float("inf")), "evaluate.babble_snr_db: got inf; expected a finite number"),
         (put("train.architecture", "lstmm"), "train.architecture: got 'lstmm'; expected one of bcresnet, cnn, "),
-        (put("train.size", "huge"), "train.size: got 'huge'; expected 'tiny', 'small' or 'medium'"),
+        (put("train.size", "huge"), "train.size: got 'huge'; expected 'tiny', 'small' or 'medium', or auto"),
         (put("train.n_blocks", 7), "train.n_blocks: got 7; "),
         (put("train.pooling", "mean"), "train.pooling: got 'mean'; expected 'average_max' or 'max'"),
         (
@@ -148,7 +148,7 @@ def test_what_may_be_automatic(tmp_path: Path) -> None:
     assert "train.batch_composition.noise" in taken
     assert not refused & taken
     numbers = {name for name in names if name.startswith(("train.", "augment.", "distill.")) and "shares" not in name}
-    assert {"distill.steps", "augment.rooms", "train.members", "train.size"} <= refused & numbers
+    assert {"distill.steps", "augment.rooms", "train.members", "distill.size"} <= refused & numbers
 
 
 def leaves(tree: dict[str, Any], prefix: str = "") -> list[str]:
@@ -231,7 +231,7 @@ def test_settings_do_not_change() -> None:
     ("spelling", "name"), [("LSTM", "lstm"), ("BcResNet", "bcresnet"), ("E-Branchformer", "e_branchformer")]
 )
 def test_usual_spellings_of_architectures_are_accepted(tmp_path: Path, spelling: str, name: str) -> None:
-    assert load_edited(tmp_path, put("train.architecture", spelling)).train.network.architecture == name
+    assert load_edited(tmp_path, put("train.architecture", spelling)).train.architecture == name
 
 
 def test_an_activation_is_refused_where_the_paper_fixes_it(tmp_path: Path) -> None:
@@ -241,5 +241,5 @@ def test_an_activation_is_refused_where_the_paper_fixes_it(tmp_path: Path) -> No
 
 
 def test_sizes_fill_what_is_left_open(tmp_path: Path) -> None:
-    network = load_edited(tmp_path, put("train.size", "medium"), put("train.n_blocks", 1)).train.network
+    network = load_edited(tmp_path, put("distill.size", "medium"), put("distill.n_blocks", 1)).distill.network
     assert (network.layer_size, network.n_blocks, network.activation_function) == (SIZES["tcn"].medium[0], 1, "relu")
