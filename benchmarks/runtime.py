@@ -30,7 +30,6 @@ from benchmarks.peers import PEERS, peer_command, prepare_peers
 from benchmarks.program import run
 from models.detector import Detector, DetectorConfig
 from nanowakeword.commands.bench import Cost
-from steps.automatic_training import settle_training
 from steps.card import first_card
 from steps.onnx_files import export_detector, write_card
 from steps.settings import Settings, load_settings
@@ -94,8 +93,7 @@ def untrained(settings: Settings) -> tuple[dict[str, Any], dict[str, Any]]:
         members=1,
         logmel=settings.features.logmel.options,
     )
-    settled, _ = settle_training(settings.train, USUAL_ROWS)
-    return Detector(verifier_config(settings, settled)).save_state(), Detector(gate).save_state()
+    return Detector(verifier_config(settings, USUAL_ROWS)[0]).save_state(), Detector(gate).save_state()
 
 
 def without_fusion(saved: Mapping[str, Any]) -> dict[str, Any]:

@@ -137,7 +137,7 @@ def detectors(root: Path, settings: Settings) -> Iterator[tuple[str, Detector]]:
     trained = root / "artifacts" / "train"
     histories = json.loads((trained / "history.json").read_text("utf-8"))
     settled, _ = settle_training(settings.train, count_rows(train))
-    detector = Detector(verifier_config(settings, settled))
+    detector = Detector(verifier_config(settings, count_rows(train))[0])
     found: dict[str, Candidates] = {}
     for names, head in zip(detector.config.inputs, detector.heads, strict=True):
         name = input_name(names)

@@ -31,7 +31,12 @@ _BATCH_ROWS: Final = 192
 _BATCH_PHRASES: Final = 68
 _POOL_EXPONENT: Final = 0.75
 _ROUNDS: Final = 12.4
-_SMALL_FROM: Final = 1_600
+# On each front end, from so many windows of the phrase on.
+_SIZES: Final[dict[str, list[tuple[int, SizeName]]]] = {
+    "logmel": [(0, "medium")],
+    "speech_embedding": [(0, "small")],
+    "wakehubert": [(0, "tiny"), (800, "small")],
+}
 _STEPS: Final = (300, 2_000)
 _STEPS_UNIT: Final = 50
 _LEARNING_RATE: Final = 0.002
@@ -112,19 +117,22 @@ def choose_steps(n_phrases: int, batch_phrases: int) -> Derived[int]:
     )
 
 
-def choose_size(n_phrases: int) -> Derived[SizeName]:
-    """Size of the networks.
+def choose_size(frontend: str, n_phrases: int) -> Derived[SizeName]:
+    """Size of the network on a front end.
 
-    Tiny where the phrase has few windows: with 20 clips, which make 800, it missed less than small on both development
-    phrases, with 100 and their 3,300 it missed more; the limit is the geometric mean. Never medium: with 6,600 clips it
-    learnt the synthetic voices by heart, and misses on real people rose.
+    What the front end has learned, the network need not: on `logmel`, which has learned nothing, it is medium, on the
+    two others, which have, medium learnt the synthetic voices by heart. On `wakehubert`, whose frames are the widest,
+    small did so as well with 8 clips, which make 320 windows, and tiny no more with 20, which make 800.
 
     Args:
+        frontend: its name.
         n_phrases: windows of the phrase to train on.
     """
-    size: SizeName = "tiny" if n_phrases < _SMALL_FROM else "small"
-    relation = "fewer than" if size == "tiny" else "at least"
-    return Derived("train.size", size, f"{n_phrases:,} windows of the phrase, {relation} {_SMALL_FROM:,}")
+    rows = _SIZES[frontend]
+    size = next(size for least, size in reversed(rows) if n_phrases >= least)
+    limits = ", ".join(f"{larger} from {least:,} on" for least, larger in rows[1:])
+    reason = f"{n_phrases:,} windows of the phrase; {limits}" if limits else f"missed least on {frontend}"
+    return Derived(f"train.size.{frontend}", size, reason)
 
 
 def choose_learning_rate(batch_rows: int) -> Derived[float]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from nanowakeword.errors import ConfigError
-from steps.automatic import choose_batch, choose_learning_rate, choose_size, choose_steps
+from steps.automatic import choose_batch, choose_learning_rate, choose_steps
 from steps.derived import Derived
 from steps.settings import SettledTrain, Train
 from steps.store import RowReader
@@ -27,7 +27,7 @@ def count_rows(data: RowReader) -> dict[str, int]:
 
 
 def settle_training(train: Train, rows: Mapping[str, int]) -> tuple[SettledTrain, list[Derived[object]]]:
-    """Derive what is ``auto``; what the user has set stays.
+    """Derive what is ``auto``, but for the networks' size, see `steps.verifier`; what the user has set stays.
 
     Args:
         train: as in ``params.yaml``.
@@ -57,9 +57,6 @@ def settle_training(train: Train, rows: Mapping[str, int]) -> tuple[SettledTrain
     if train.learning_rate_max == "auto":
         derived.append(choose_learning_rate(sum(composition.values())))
         values["learning_rate_max"] = derived[-1].value
-    if train.size == "auto":
-        derived.append(choose_size(rows["positive"]))
-        values["size"] = derived[-1].value
     settled = SettledTrain.model_validate({name: getattr(train, name) for name in Train.model_fields} | values)
     if settled.warmup_steps >= settled.steps:
         raise ConfigError(

@@ -39,7 +39,7 @@ def run(context: Context) -> None:
     store = context.input("features") / "features.zarr"
     train, validation = RowReader(store / "train"), RowReader(store / "validation")
     settled, _ = settle_training(settings.train, count_rows(train))
-    detector = Detector(verifier_config(settings, settled))
+    detector = Detector(verifier_config(settings, count_rows(train))[0])
     check_npy_sources(settings, root=context.root)
     histories = json.loads((context.input("train") / "history.json").read_text(encoding="utf-8"))
     choices: dict[str, Any] = {}

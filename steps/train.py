@@ -52,11 +52,12 @@ def run(context: Context) -> None:
     counts = count_rows(train)
     _refuse_lone_sources(settings.train, counts)
     settled, derived = settle_training(settings.train, counts)
+    config, sizes = verifier_config(settings, counts)
+    derived += sizes
     effective = effective_settings(settings, sections=STAGES["train"].sections, derived=derived)
     for line in _tell(effective):
         progress.say(line)
     save_derived(context.out, derived)
-    config = verifier_config(settings, settled)
     heads = [input_name(names) for names in config.inputs]
     more = {name: npy_sources(settings, name, root=context.root) for name in heads}
     for number, (frontend, network, form) in enumerate(zip(heads, config.networks, config.forms, strict=True)):

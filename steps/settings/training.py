@@ -131,6 +131,11 @@ class Train(NetworkSection):
         """Of the files of `npy_sources`."""
         return [source.path for source in self.npy_sources]
 
+    def network_on(self, frontend: str, size: SizeName) -> Network:
+        """The network of the head on a front end."""
+        chosen = {str(name): architecture for name, architecture in self.architectures.items()}
+        return self.choose(chosen.get(frontend, self.architecture), size)
+
     @field_validator("architectures")
     @classmethod
     def _known_ones(cls, architectures: dict[str, str]) -> dict[str, str]:
@@ -180,17 +185,11 @@ class Train(NetworkSection):
 
 
 class SettledTrain(Train):
-    """The heads' training with nothing left to derive: what `steps.automatic_training.settle_training` makes."""
+    """How heads are trained, with nothing left to derive: what `steps.automatic_training.settle_training` makes."""
 
-    size: SizeName
     steps: Positive
     learning_rate_max: Annotated[float, Field(gt=0.0)]
     batch_composition: Mapping[POOLS, Count]
-
-    def network_on(self, frontend: str) -> Network:
-        """The network of the head on a front end."""
-        chosen = {str(name): architecture for name, architecture in self.architectures.items()}
-        return self.choose(chosen.get(frontend, self.architecture), self.size)
 
 
 class Average(Section):

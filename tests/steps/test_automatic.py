@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.frontends.table import FRONT_ENDS
+from models.sizes import SIZES, SizeName
 from nanowakeword.errors import ConfigError
 from nanowakeword.timing import SAMPLE_RATE_HZ
 from steps.__main__ import main
@@ -29,6 +31,7 @@ from steps.measured import word_to_rest_db
 from steps.overlay import dump_tree, lay_over, load_tree
 from steps.settings import Train, parse_settings
 from steps.stage import run_stage
+from steps.verifier import verifier_config
 from steps.windows import POOLS
 from tests.steps.toy import workspace
 from tests.steps.toy_features import write_features
@@ -50,7 +53,7 @@ class TestRules:
         assert choose_copies(1_651).value == 2
         assert choose_partial_copies(490, 2) == 2
         settled, _ = settle_training(train_settings(), ROWS)
-        assert (settled.size, settled.steps, settled.learning_rate_max) == ("small", 600, 0.002)
+        assert (settled.steps, settled.learning_rate_max) == (600, 0.002)
         assert settled.batch_composition == {"positive": 68, "partial": 20, "speech": 85, "noise": 19, "neighbour": 0}
 
     @given(COUNTS, COUNTS)
@@ -71,14 +74,27 @@ class TestRules:
         assert 300 <= steps[0] <= steps[1] <= 2_000
         assert all(isinstance(count, int) and count % 50 == 0 for count in steps)
 
-    @given(COUNTS, COUNTS)
-    def test_more_windows_get_no_smaller_networks(self, one: int, other: int) -> None:
-        sizes = [choose_size(count).value for count in sorted((one, other))]
-        assert sizes in (["tiny", "tiny"], ["tiny", "small"], ["small", "small"])
+    @pytest.mark.parametrize("frontend", FRONT_ENDS)
+    @given(one=COUNTS, other=COUNTS)
+    def test_more_windows_get_no_smaller_networks(self, frontend: str, one: int, other: int) -> None:
+        order: tuple[str, ...] = get_args(SizeName)
+        few, many = (order.index(choose_size(frontend, count).value) for count in sorted((one, other)))
+        assert few <= many
 
-    @pytest.mark.parametrize(("clips", "size"), [(20, "tiny"), (100, "small"), (1_651, "small"), (6_624, "small")])
-    def test_clips_get_the_networks_that_missed_least(self, clips: int, size: str) -> None:
-        assert choose_size(clips * choose_copies(clips).value).value == size
+    @pytest.mark.parametrize(
+        ("frontend", "clips", "size"),
+        [
+            ("logmel", 8, "medium"),
+            ("logmel", 1_651, "medium"),
+            ("speech_embedding", 8, "small"),
+            ("speech_embedding", 6_624, "small"),
+            ("wakehubert", 8, "tiny"),
+            ("wakehubert", 20, "small"),
+            ("wakehubert", 6_624, "small"),
+        ],
+    )
+    def test_clips_get_the_networks_that_missed_least(self, frontend: str, clips: int, size: str) -> None:
+        assert choose_size(frontend, clips * choose_copies(clips).value).value == size
 
     @given(COUNTS, COUNTS)
     def test_larger_batches_get_no_lower_learning_rate(self, one: int, other: int) -> None:
@@ -107,8 +123,8 @@ class TestRules:
 class TestTraining:
     def test_what_the_user_sets_wins(self) -> None:
         asked = {**AUTO_BATCH, "noise": 30}
-        settled, derived = settle_training(train_settings(size="medium", steps=77, batch_composition=asked), ROWS)
-        assert (settled.size, settled.steps) == ("medium", 77)
+        settled, derived = settle_training(train_settings(steps=77, batch_composition=asked), ROWS)
+        assert settled.steps == 77
         assert settled.batch_composition["noise"] == 30
         assert [item.name for item in derived] == [
             "train.batch_composition.positive",
@@ -120,7 +136,7 @@ class TestTraining:
     def test_nothing_is_derived_where_all_is_set(self) -> None:
         batch = {"positive": 8, "speech": 8}
         settled, derived = settle_training(
-            train_settings(size="tiny", steps=77, learning_rate_max=0.01, batch_composition=batch), ROWS
+            train_settings(steps=77, learning_rate_max=0.01, batch_composition=batch), ROWS
         )
         assert (settled.steps, settled.learning_rate_max, settled.batch_composition) == (77, 0.01, batch)
         assert derived == []
@@ -153,8 +169,31 @@ class TestTraining:
         assert "| train.steps | `6` | user |" in report
         found = read_derived(tmp_path / "artifacts/train")
         assert found["train.learning_rate_max"]["value"] == 0.002
-        assert found["train.size"] == {"value": "tiny", "reason": "16 windows of the phrase, fewer than 1,600"}
+        reason = "missed least on speech_embedding"
+        assert found["train.size.speech_embedding"] == {"value": "small", "reason": reason}
         assert "train.steps" not in found
+
+
+class TestNetworks:
+    """Of the detector."""
+
+    def networks(self, **train: Any) -> tuple[list[int], list[str]]:
+        tree = load_tree(CHECKOUT / "params.yaml")
+        lay_over(tree, {"train": train}, known={})
+        config, derived = verifier_config(parse_settings(dump_tree(tree), source="a test"), {**ROWS, "positive": 320})
+        return [network.layer_size for network in config.networks], [item.name for item in derived]
+
+    def test_each_front_end_has_its_size(self) -> None:
+        assert choose_size("wakehubert", 320).reason == "320 windows of the phrase; small from 800 on"
+        expected = ["train.size.speech_embedding", "train.size.wakehubert"]
+        assert self.networks() == ([SIZES["tcn"].small[0], SIZES["tcn"].tiny[0]], expected)
+        assert self.networks(layer_size=9)[0] == [9, 9]
+
+    def test_a_size_that_is_set_is_that_of_all(self) -> None:
+        assert self.networks(size="medium") == ([SIZES["tcn"].medium[0]] * 2, [])
+
+    def test_joined_front_ends_have_one_head(self) -> None:
+        assert self.networks(fusion="joined") == ([SIZES["tcn"].small[0]], ["train.size.speech_embedding"])
 
 
 class TestAugment:
