@@ -104,7 +104,7 @@ def choose_steps(n_phrases: int, batch_phrases: int) -> Derived[int]:
 
     So many that each window of the phrase is drawn a dozen times: on the development phrases three times as many learnt
     the voices by heart, and misses on real people rose. At least 300, which did as well as 600 with 100 clips; at most
-    2,000: with 6,600 clips those did better than 600 on some recordings and worse on others; no more were tried.
+    2,000: with 6,600 clips those missed fewer of both phrases in babble than 600, and as few clean; no more were tried.
 
     Args:
         n_phrases: windows of the phrase to train on.
@@ -120,9 +120,9 @@ def choose_steps(n_phrases: int, batch_phrases: int) -> Derived[int]:
 def choose_size(frontend: str, n_phrases: int) -> Derived[SizeName]:
     """Size of the network on a front end.
 
-    What the front end has learned, the network need not: on `logmel`, which has learned nothing, it is medium, on the
-    two others, which have, medium learnt the synthetic voices by heart. On `wakehubert`, whose frames are the widest,
-    small did so as well with 8 clips, which make 320 windows, and tiny no more with 20, which make 800.
+    What the front end has learned, the network need not: on `logmel`, which has learned nothing, medium misses far less
+    than small, on the other two it learns the synthetic voices by heart. On `wakehubert`, whose frames are the widest,
+    even small does with 8 clips, which make 320 windows; with 20, which make 800, tiny and small are even.
 
     Args:
         frontend: its name.

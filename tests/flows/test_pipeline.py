@@ -85,7 +85,7 @@ def test_only_what_is_stale_runs(workspace: Path, dvc: Dvc) -> None:
 
     edit(workspace, "sentences: 3 ", "sentences: 4 ")
     assert ran(dvc(workspace, "repro")) == ["phrases"]
-    edit(workspace, "size: small", "size: medium")
+    edit(workspace, "size: auto", "size: medium")
     assert ran(dvc(workspace, "repro")) == []
     edit(workspace, "sentences: 4 ", "sentences: 3 ")
     assert ran(dvc(workspace, "repro")) == []  # from the cache
