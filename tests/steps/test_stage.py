@@ -232,13 +232,17 @@ class TestCheckpoints:
         assert self.checkpoints(root, install) == first
 
     def test_are_others_for_other_settings_of_the_stage_only(self, root: Path, install: Install) -> None:
-        params = root / "params.yaml"
+        def edit(before: str, after: str) -> None:
+            text = (root / "params.yaml").read_text()
+            assert before in text
+            (root / "params.yaml").write_text(text.replace(before, after))
+
         first = self.checkpoints(root, install, finish=False)
-        params.write_text(params.read_text().replace("size: small", "size: medium"))
+        edit("size: auto", "size: medium")
         assert self.checkpoints(root, install, finish=False) == first
-        params.write_text(params.read_text().replace("positives: 2400", "positives: 24"))
+        edit("positives: 2400", "positives: 24")
         second = self.checkpoints(root, install, finish=False)
-        params.write_text(params.read_text().replace("seed: 7", "seed: 8"))
+        edit("seed: 7", "seed: 8")
         third = self.checkpoints(root, install, finish=False)
         assert len({first, second, third}) == 3
 
