@@ -21,10 +21,11 @@ Numbers = npt.NDArray[np.int64]
 
 
 class Batches:
-    """Draws and reads in a thread of its own; a context manager, whose end is the thread's.
+    """Draws batches, and reads them in a thread of its own; a context manager, whose end is the thread's.
 
     A batch is drawn when the losses of the one before are known and not sooner, which leaves the way back through the
-    network and the optimiser's step to read it in. So what is drawn is what would be drawn without a thread.
+    network and the optimiser's step to read it in. So what is drawn is what would be drawn without a thread. To draw in
+    the thread, too, would gain nothing: drawing is much Python and little else, of which one thread runs at a time.
 
     Two batches of memory are filled in turn: what a new one costs at each step, in pages that the kernel hands out and
     takes back, was a tenth of the loop.
@@ -39,7 +40,7 @@ class Batches:
         self._data, self._sampler, self._frames = data, sampler, frames
         self._memory: list[Tensor] = []
         self._thread = ThreadPoolExecutor(1)
-        self._next: Future[tuple[Numbers, Tensor]] | None = None
+        self._next: tuple[Numbers, Future[Tensor]] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -54,32 +55,30 @@ class Batches:
 
         The features may be changed; they are overwritten once the losses of the batch after this one are remembered.
         """
-        begun, self._next = self._next or self._thread.submit(self._draw), None
-        return begun.result()
+        (rows, features), self._next = self._next or self._begin(self._sampler.draw()), None
+        return rows, features.result()
 
     def remember(self, rows: Numbers, losses: npt.NDArray[np.floating]) -> None:
         """Tell the sampler the losses of the batch that was taken, and begin with the next."""
         self._sampler.update(rows, losses)
-        self._next = self._thread.submit(self._draw)
+        self._next = self._begin(self._sampler.draw())
 
     def state_dict(self) -> dict[str, Any]:
         """All that decides the batches to come: the sampler's state, and what it has drawn already."""
-        rows = self._next.result()[0] if self._next else np.zeros(0, np.int64)
+        rows = self._next[0] if self._next else np.zeros(0, np.int64)
         return {"sampler": self._sampler.state_dict(), "begun": torch.from_numpy(rows)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from where others of the same arguments were."""
-        if self._next:
-            self._next.result()  # the sampler is the thread's until then
         self._sampler.load_state_dict(state["sampler"])
         rows = state["begun"].numpy()
-        self._next = self._thread.submit(self._read, rows) if len(rows) else None
+        self._next = self._begin(rows) if len(rows) else None
 
-    def _draw(self) -> tuple[Numbers, Tensor]:
-        return self._read(self._sampler.draw())
+    def _begin(self, rows: Numbers) -> tuple[Numbers, Future[Tensor]]:
+        return rows, self._thread.submit(self._read, rows)
 
-    def _read(self, rows: Numbers) -> tuple[Numbers, Tensor]:
+    def _read(self, rows: Numbers) -> Tensor:
         # The one that is trained on lies in the memory that was filled last.
         used = self._memory.pop(0) if len(self._memory) == 2 else None
         self._memory.append(self._data.rows(rows, frames=self._frames, out=used))
-        return rows, self._memory[-1]
+        return self._memory[-1]

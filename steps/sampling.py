@@ -82,7 +82,7 @@ class DynamicClassAwareSampler:
         self._leaves = _Leaves(self._stretches, self._trees.firsts)
 
     def draw(self) -> Numbers:
-        """Row numbers of the next batch, pool after pool in the order of the composition."""
+        """Row numbers of the next batch, pool after pool in the order of the composition, those of a pool ascending."""
         if self._reset_every and self._batches and self._batches % self._reset_every == 0:
             self._losses.fill(1.0)
             self._plant()
@@ -97,7 +97,7 @@ class DynamicClassAwareSampler:
         taken, end = [], 0
         for tree, (count, size, n) in enumerate(zip(counts, sizes, wanted, strict=True)):
             mine, new, end = drawn[end : end + n], is_new[end : end + n], end + n
-            taken.append(mine if count > size else self._complete(tree, mine[new][:count], count))
+            taken.append(np.sort(mine if count > size else self._complete(tree, mine[new][:count], count)))
         return self._leaves.rows(np.concatenate(taken))
 
     def update(self, rows: Numbers, losses: npt.NDArray[np.floating]) -> None:

@@ -189,7 +189,8 @@ def train_head(head: Head, job: TrainingJob, *, progress: Progress) -> Trained:
 
 def _clip(parameters: Sequence[nn.Parameter], longest: float) -> None:
     """As torch.nn.utils.clip_grad_norm_, which multiplies a gradient that is short enough by one."""
-    length = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None], foreach=True)
+    norms = torch._foreach_norm([p.grad for p in parameters if p.grad is not None])
+    length = torch.linalg.vector_norm(torch.stack(norms))
     if length > longest:
         nn.utils.clip_grads_with_norm_(parameters, longest, length, foreach=True)
 

@@ -20,8 +20,7 @@ __all__ = ["RowWriter"]
 
 Array = npt.NDArray[Any]
 
-# A few thousand rows where rows are small; less where a chunk would be a burden to copy or to check.
-_CHUNK_ROWS: Final = 4096
+# Few chunks, so that rows of a batch come in few runs; more would be a burden to copy or to check.
 _CHUNK_BYTES: Final = 64 * 2**20
 
 
@@ -32,7 +31,7 @@ class RowWriter:
 
     Args:
         folder: the store; replaced if it exists.
-        chunk_rows: rows in a chunk file; None: 4096, or as many as fill 64 MiB.
+        chunk_rows: rows in a chunk file; None: as many as fill 64 MiB.
 
     Attributes:
         attributes: of each group, ``""`` being the store itself; written at the end.
@@ -72,7 +71,7 @@ class RowWriter:
         """
         if name not in self._arrays:
             row_bytes = max(1, rows.dtype.itemsize * math.prod(rows.shape[1:]))
-            chunk_rows = self._chunk_rows or max(1, min(_CHUNK_ROWS, _CHUNK_BYTES // row_bytes))
+            chunk_rows = self._chunk_rows or max(1, _CHUNK_BYTES // row_bytes)
             self._arrays[name] = _ArrayWriter(self._working / name, like=rows, chunk_rows=chunk_rows)
         self._arrays[name].append(rows)
         self._arrays[name].attributes.update(attributes or {})

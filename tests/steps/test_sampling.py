@@ -59,7 +59,7 @@ def test_draws_follow_the_probabilities(n: int) -> None:
 
 
 def test_a_batch_is_drawn_without_replacement_as_torch_does() -> None:
-    """Chances of each set of three rows: against torch.multinomial, and of each pair against the formula."""
+    """Chances of each set of three rows, against torch.multinomial; of two, against the formula."""
     weights = np.array([0.05, 0.3, 0.5, 1.0, 2.0, 8.0])
     n_draws = 12_000
     sampler = make(n=6, count=3, alpha=1.0)
@@ -70,12 +70,16 @@ def test_a_batch_is_drawn_without_replacement_as_torch_does() -> None:
     sets = np.stack([np.bincount((2 ** np.sort(drawn)).sum(axis=1), minlength=64) for drawn in (ours, theirs)])
     assert chi2_contingency(sets[:, sets.sum(axis=0) > 0]).pvalue > 1e-3
 
+    pairs_only = make(n=6, count=2, alpha=1.0)
+    pairs_only.update(np.arange(6), weights)
     p = weights / weights.sum()
-    pairs = np.bincount(ours[:, 0] * 6 + ours[:, 1], minlength=36).reshape(6, 6)  # in the order in which they are drawn
-    expected = p[:, None] * p[None, :] / (1 - p[:, None])
-    off = ~np.eye(6, dtype=bool)
-    assert not pairs[~off].any()
-    assert chisquare(pairs[off], n_draws * expected[off]).pvalue > 1e-3
+    one_first = p[:, None] * p[None, :] / (1 - p[:, None])
+    first, second = np.triu_indices(6, k=1)
+    expected = (one_first + one_first.T)[first, second]
+    drawn = np.stack([pairs_only.draw() for _ in range(n_draws)])
+    counts = np.bincount(drawn[:, 0] * 6 + drawn[:, 1], minlength=36)[first * 6 + second]
+    assert counts.sum() == n_draws  # none twice, and ascending
+    assert chisquare(counts, n_draws * expected).pvalue > 1e-3
 
 
 def test_a_batch_has_its_composition_and_repeats_only_in_small_pools() -> None:
