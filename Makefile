@@ -36,7 +36,7 @@ test: .venv/.dev
 	@ruff format --check .
 	@mypy
 	@lint-imports
-	@pytest
+	@pytest --numprocesses=2 --dist=loadfile
 
 # Options go through the environment, so that no phrase can be taken for a part of the shell's command.
 define pipeline

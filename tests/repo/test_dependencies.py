@@ -32,6 +32,7 @@ NOT_IMPORTED = {
     "mypy": "a program of `make test`",
     "ruff": "a program of `make test`",
     "import-linter": "a program of `make test`",
+    "pytest-xdist": "two files of tests at a time in `make test`",
 }
 
 

@@ -151,7 +151,7 @@ def test_the_word_stays_whole_and_in_place(name: str, seed: int, scene: Scene) -
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("name", MOVED)
+@pytest.mark.parametrize("name", sorted(MOVED))
 def test_a_moved_voice_begins_and_ends_where_it_should(name: str, seed: int, scene: Scene) -> None:
     """Each tenth of the word still sounds, up to its edges, and nothing sounds outside."""
     row = AUGMENTATIONS[name]
