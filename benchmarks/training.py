@@ -9,8 +9,9 @@ new batch, for after a first pass it repeats that pass from memory. Ours is ``st
 settings of ``params.yaml``: noise on the features and a moving average of the weights come on top, which NanoWakeword
 has not. A row without the noise says what that costs.
 The same network is written in two ways: its first layer as a matrix, as NanoWakeword writes it, or as a convolution as
-long as the window, which is the same sum. Our heads have convolutions: torch leaves those to oneDNN, matrices to MKL,
-which takes twice as long on an AMD processor.
+long as the window, which is the same sum. torch leaves convolutions to oneDNN and matrices to MKL, and which of them is
+quicker depends on the processor: with AVX-512 this convolution was, with AVX2 alone its way back took eight times as
+long as that of the matrix. Our heads have shorter convolutions.
 The floor is the network alone: forward, loss, backward, the optimiser's step, on one batch again and again. No
 loop around it can be quicker, so the floor says what ratio can be had at all.
 Waiting is the share of the time on the clock in which our loop stands still for a batch. It means something where two
@@ -180,6 +181,7 @@ def main() -> None:
     rate = None if wheel is None else steps / least[PEER]["cpu_s"]
     for title, spent in least.items():
         print(row(title, spent, steps=steps, rate=rate))
+    print(f"torch computes with {torch.backends.cpu.get_cpu_capability()} here")
     print(f"fetching: share of the time in drawing and reading batches; target: {TARGET:g} times NanoWakeword's rate")
     print("waiting: share of the time on the clock in which the loop stood still for a batch")
 
