@@ -13,7 +13,6 @@ from serving.allowlist import read_networks
 from serving.counts import MAX_WORKERS
 from serving.key_ring import KeyRing
 from serving.private import read_private
-from serving.tls import TlsFiles
 
 if TYPE_CHECKING:
     from serving.config import ServerConfig
@@ -180,5 +179,5 @@ def _read_token_key(config: ServerConfig) -> None:
 
 
 def _read_tls(config: ServerConfig) -> None:
-    if config.ssl_certfile is not None and config.ssl_keyfile is not None:
-        TlsFiles(certificate=config.ssl_certfile, key=config.ssl_keyfile, authorities=config.ssl_ca_certs).read()
+    if config.tls is not None:
+        config.tls.read()

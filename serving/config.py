@@ -8,6 +8,7 @@ from typing import Final
 
 from serving.checks import check
 from serving.key_ring import ApiKey
+from serving.tls import TlsFiles
 
 __all__ = [
     "DEFAULT_HOST",
@@ -130,6 +131,13 @@ class ServerConfig:
         """``host:port`` as gRPC writes it."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
+
+    @property
+    def tls(self) -> TlsFiles | None:
+        """Certificate, key and authorities; None without TLS."""
+        if self.ssl_certfile is None or self.ssl_keyfile is None:
+            return None
+        return TlsFiles(certificate=self.ssl_certfile, key=self.ssl_keyfile, authorities=self.ssl_ca_certs)
 
     @property
     def has_keys(self) -> bool:

@@ -82,13 +82,12 @@ class Server:
         Raises:
             ConfigError: the address is taken or is not ours, or a file of TLS cannot be used.
         """
-        credentials = server_credentials(self._config)
-        address = self._config.address
+        address, tls = self._config.address, self._config.tls
         try:
             port: int = (
                 self._grpc.add_insecure_port(address)
-                if credentials is None
-                else self._grpc.add_secure_port(address, credentials)
+                if tls is None
+                else self._grpc.add_secure_port(address, server_credentials(tls))
             )
         except RuntimeError as error:
             raise ConfigError(

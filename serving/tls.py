@@ -7,13 +7,10 @@ import ssl
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from nanowakeword.errors import ConfigError
 from serving.private import read_private
-
-if TYPE_CHECKING:
-    from serving.config import ServerConfig
 
 __all__ = ["TlsFiles", "server_credentials"]
 
@@ -66,24 +63,25 @@ class TlsFiles:
             ) from None
         return key, certificate, authorities
 
+    @property
+    def asks_clients(self) -> bool:
+        """Whether clients need a certificate."""
+        return self._authorities is not None
+
     def stamp(self) -> tuple[tuple[int, int, int] | None, ...]:
         """What changes when a file does."""
         return tuple(_stamp(path) for path in (self._certificate, self._key, self._authorities) if path is not None)
 
 
-def server_credentials(config: ServerConfig) -> Any:
-    """What gRPC listens with: TLS with the files as they are at each handshake, or None where none are set.
+def server_credentials(files: TlsFiles) -> Any:
+    """What gRPC listens with: TLS with the files as they are at each handshake.
 
     A renewal that cannot be used is told in the log, and what was read before goes on.
 
     Raises:
         ConfigError: a file cannot be used.
     """
-    if config.ssl_certfile is None or config.ssl_keyfile is None:
-        return None
     import grpc
-
-    files = TlsFiles(certificate=config.ssl_certfile, key=config.ssl_keyfile, authorities=config.ssl_ca_certs)
 
     def configure() -> Any:
         key, certificate, authorities = files.read()
@@ -91,7 +89,7 @@ def server_credentials(config: ServerConfig) -> Any:
 
     renewal = _Renewal(files, configure)
     return grpc.dynamic_ssl_server_credentials(
-        configure(), renewal.look, require_client_authentication=config.ssl_ca_certs is not None
+        configure(), renewal.look, require_client_authentication=files.asks_clients
     )
 
 
