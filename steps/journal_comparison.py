@@ -114,7 +114,7 @@ def _run_lines(number: int, entry: Entry, changed: Mapping[str, Any] | None) -> 
     lines = [
         f"## {number}. {settings['wakeword.phrase']}, {entry['time']}",
         "",
-        f"Measured on {entry['positives']} and {entry['negatives']}, {entry['hours']:.2f} h.",
+        f"Measured on {entry['positives']} with the phrase and {entry['hours']:.2f} h of {entry['negatives']} without.",
         f"Seed {settings['seed']}, code {(entry['git_commit'] or 'unknown')[:10]}.",
     ]
     if changed is not None:

@@ -77,6 +77,7 @@ def test_runs_are_added_and_their_changes_told(workspace: Path) -> None:
     assert set(entries[0]["packages"]) >= {"torch", "numpy"}
     page = (workspace / "journal.md").read_text()
     assert "## 1. hey nano" in page
+    assert "Measured on real speech with the phrase and 4.00 h of real speech without.\n" in page
     assert "Changed: `train.steps`: 600 -> 900\n" in page
     assert "missed clean 30.0 (0.0-100.0) %" in page
     assert "- took phrases 3 s, train 12 s" in page
